@@ -1,0 +1,1 @@
+"""The executor: claims runs from Redis and runs graphs."""
