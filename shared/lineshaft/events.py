@@ -1,0 +1,81 @@
+"""The event log of a thread (a Redis stream): what runs append, and what streams, waits and joins read."""
+
+from collections.abc import Iterable
+
+import msgspec
+from msgspec import Struct
+
+from .redis import Client
+
+# The terminal entry of a run; never sent to clients, its data is the run's status.
+END = "end"
+# An entry in place of events that were too large or are gone; data says how much is missing.
+GAP = "gap"
+
+
+class Entry(Struct):
+    """One entry. `id` is `<ms>-<n>` with n padded for clients, so that ids also rise as text."""
+
+    id: str
+    run_id: str
+    attempt: int
+    event: str
+    data: bytes
+    seq: int
+
+    @property
+    def mode(self) -> str:
+        """The event's name without its subgraph namespace: `values` of `values|child:...`."""
+        return self.event.partition("|")[0]
+
+
+class EventLog:
+    """Reads the logs of threads."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    async def read(self, thread_id: str, after: str, count: int = 500) -> list[Entry]:
+        """Up to `count` entries behind the id `after` (exclusive; `0-0` is the beginning)."""
+        key = self._client.keys.thread_events(thread_id)
+        rows = await self._client.command("XRANGE", key, f"({redis_id(after)}", "+", "COUNT", count)
+        return await self._entries(rows)
+
+    async def read_many(self, after: dict[str, str], count: int = 500) -> dict[str, list[Entry]]:
+        """The same for several threads at once, in one round trip."""
+        keys = {self._client.keys.thread_events(t).encode(): t for t in after}
+        places = map(redis_id, after.values())
+        answer = await self._client.command("XREAD", "COUNT", count, "STREAMS", *keys, *places)
+        return {keys[key]: await self._entries(rows) for key, rows in answer}
+
+    async def _entries(self, rows: Iterable[tuple[bytes, dict[bytes, bytes]]]) -> list[Entry]:
+        out = []
+        for raw_id, fields in rows:
+            event = fields[b"e"].decode()
+            data = fields.get(b"d")
+            if data is None:
+                data = await self._blob(fields[b"k"].decode())
+            if not data:
+                event, data = GAP, msgspec.json.encode({"reason": "the event has expired", "event": event})
+            out.append(
+                Entry(
+                    client_id(raw_id.decode()), fields[b"r"].decode(), int(fields[b"a"]), event, data, int(fields[b"s"])
+                )
+            )  # fmt: skip
+        return out
+
+    async def _blob(self, blob_id: str) -> bytes:
+        """The data of a large event; empty after it has expired."""
+        return b"".join(await self._client.command("LRANGE", self._client.keys.blob(blob_id), 0, -1))
+
+
+def client_id(stream_id: str) -> str:
+    """`1795292900382-7` -> `1795292900382-0007`: clients compare ids as text, Redis drops leading zeros."""
+    ms, _, n = stream_id.partition("-")
+    return f"{ms}-{n:0>4}"
+
+
+def redis_id(client_id: str) -> str:
+    """The id as Redis takes it."""
+    ms, _, n = client_id.partition("-")
+    return f"{ms}-{int(n or 0)}"

@@ -1,0 +1,39 @@
+-- What every end of a run has in common. Needs lib/now, lib/queue, lib/log, lib/index.
+
+-- Messages that the run had taken from the inbox: part of the state now, or back at the inbox's front.
+local function settle_held(run_id, thread_id, taken)
+  if redis.call('HGET', K.run(run_id), 'held') ~= '1' then return end
+  redis.call('HDEL', K.run(run_id), 'held')
+  if taken then
+    redis.call('DEL', K.thread_held(thread_id))
+    return
+  end
+  while redis.call('LMOVE', K.thread_held(thread_id), K.thread_inbox(thread_id), 'RIGHT', 'LEFT') do end
+end
+
+local function forget_run(run_id, thread_id)
+  redis.call('UNLINK', K.run(run_id), K.run_input(run_id), K.run_checkpoints(run_id), K.run_kept_writes(run_id),
+    K.job(run_id))
+  redis.call('ZREM', K.thread_runs(thread_id), run_id)
+end
+
+-- Close the run's record and give the thread to the next run. `gone` drops the record (rollback).
+-- `events_ttl` and `input_ttl` in ms.
+local function end_run(run_id, thread_id, status, gone, events_ttl, input_ttl)
+  local run = redis.call('HMGET', K.run(run_id), 'worker', 'attempt', 'token')
+  local queued = redis.call('HGET', K.thread(thread_id), 'queued')
+  redis.call('ZREM', K.thread_waiting(thread_id), run_id)
+  unclaim(run_id, thread_id, run[1])
+  if queued == run_id then redis.call('HDEL', K.thread(thread_id), 'queued') end
+  redis.call('HINCRBY', K.run(run_id), 'epoch', 1)
+  redis.call('HSET', K.run(run_id), 'status', status, 'updated', now, 'ended', now, 'ended_by', run[3] or '')
+  append(thread_id, run_id, run[2] or 0, { 'end', 'd', '"' .. status .. '"' })
+  redis.call('HDEL', K.run(run_id), 'token', 'worker', 'not_before')
+  redis.call('DEL', K.job(run_id))
+  redis.call('PEXPIRE', K.run_input(run_id), input_ttl)
+  expire_log(thread_id, events_ttl)
+  if gone then forget_run(run_id, thread_id) end
+  admit(thread_id)
+  touch_thread(thread_id, now)
+  set_thread_status(thread_id)
+end

@@ -1,0 +1,35 @@
+-- End a running run: its last events, its status, the thread's new snapshot, and the next run's turn.
+-- FLAGS allow-oom
+-- USES lib/now lib/fence lib/index lib/queue lib/log lib/checkpoints lib/run_end lib/thread_end
+-- ARGV run_id token status error handled rev thread_status state interrupts events_ttl input_ttl temporary_ttl entries...
+-- `handled` is the cancel action that the worker has carried out ('' for none). `state` '' leaves the snapshot alone.
+-- Returns 'ok', or the cancel action ('interrupt', 'rollback') that came in meanwhile and must be carried out first.
+-- Refuses: FENCED.
+local run = redis.call('HMGET', K.run(run_id), 'thread', 'cancel', 'wrote', 'temporary', 'attempt', 'ended_by')
+if run[6] and run[6] == token then return 'ok' end
+if not holds(run_id, token) then return redis.error_reply('FENCED') end
+if run[2] and run[2] ~= handled then return run[2] end
+
+local thread_id = run[1]
+local thread, snapshot = K.thread(thread_id), K.thread_snapshot(thread_id)
+local rolled_back = handled == 'rollback'
+if #entries > 0 then append(thread_id, run_id, run[5], entries) end
+if state ~= '' then
+  redis.call('HSET', snapshot, 'rev', rev, 'state', state, 'interrupts', interrupts)
+end
+redis.call('HSET', thread, 'status', thread_status)
+touch_thread_state(thread_id, now)
+if error ~= '' then
+  redis.call('HSET', snapshot, 'error', error)
+  redis.call('HSET', K.run(run_id), 'error', error)
+else
+  redis.call('HDEL', snapshot, 'error')
+end
+settle_held(run_id, thread_id, run[3] == '1' and not rolled_back)
+end_run(run_id, thread_id, status, rolled_back, events_ttl, input_ttl)
+if run[4] == '1' then
+  delete_thread_records(thread_id)
+  redis.call('PEXPIRE', K.run(run_id), temporary_ttl)
+  redis.call('PEXPIRE', K.thread_events(thread_id), temporary_ttl)
+end
+return 'ok'

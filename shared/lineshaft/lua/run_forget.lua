@@ -1,0 +1,10 @@
+-- Delete the record of a run that has ended.
+-- FLAGS allow-oom
+-- USES lib/now lib/index lib/queue lib/log lib/run_end
+-- ARGV run_id thread_id
+-- Returns 1. Refuses: NOTFOUND, CONFLICT while the run is not over.
+local run = redis.call('HMGET', K.run(run_id), 'thread', 'ended')
+if run[1] ~= thread_id then return redis.error_reply('NOTFOUND Run with ID ' .. run_id .. ' not found') end
+if not run[2] then return redis.error_reply('CONFLICT The run is not over: cancel it first') end
+forget_run(run_id, thread_id)
+return 1

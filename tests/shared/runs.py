@@ -1,0 +1,77 @@
+"""A thread, an assistant and runs on it, for tests of the queue's scripts without a worker process."""
+
+import uuid
+from typing import Any
+
+import msgspec
+
+from lineshaft.assistants import AssistantStore
+from lineshaft.cancellation import lifetimes
+from lineshaft.redis import Client
+from lineshaft.run_request import RunCreate
+from lineshaft.runs import RunStore
+from lineshaft.threads import ThreadStore
+
+
+class Desk:
+    """Creates runs as a gateway does, and takes them through their transitions as a worker does."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        self.runs = RunStore(client)
+        self.worker = uuid.uuid4().hex[:8]
+        self._threads: list[str] = []
+
+    async def open(self) -> str:
+        """A system assistant for the graph `g`, a leased worker, and a new thread: its id."""
+        await AssistantStore(self.client).ensure_system("g", "g", None)
+        await self.lease(self.worker)
+        self._threads.append((await ThreadStore(self.client).create()).thread_id)
+        return self._threads[-1]
+
+    async def lease(self, worker: str, milliseconds: int = 10_000, *, begin: bool = True) -> int:
+        renewed: int = await self.client.script(
+            "worker_renew", worker=worker, begin=begin, lease=milliseconds, max_crashes=3,
+            info=["host", "test"] if begin else [], **lifetimes(self.client),
+        )  # fmt: skip
+        return renewed
+
+    async def create(self, thread_id: str | None, **fields: Any) -> str:
+        request = msgspec.json.decode(msgspec.json.encode({"assistant_id": "g", **fields}), type=RunCreate)
+        return (await self.runs.create(thread_id, request)).run.run_id
+
+    async def claim(self, room: int = 10, worker: str = "", request: str = "") -> list[tuple[str, str]]:
+        """Claim up to `room` runs: pairs of run id and token."""
+        answer = await self.client.script(
+            "run_claim", worker=worker or self.worker, request=request or uuid.uuid4().hex, queue="runs", room=room,
+            lease=10_000, max_crashes=3, **lifetimes(self.client),
+        )  # fmt: skip
+        return [(row[0].decode(), row[2].decode()) for row in answer[1:]]
+
+    async def finish(self, run_id: str, token: str, status: str = "success", **changes: Any) -> str:
+        args: dict[str, Any] = {
+            "error": b"", "handled": "", "rev": 1, "thread_status": "idle", "state": b'{"values":{}}',
+            "interrupts": b"{}", "temporary_ttl": 1000, "entries": [], **lifetimes(self.client), **changes,
+        }  # fmt: skip
+        answer: bytes = await self.client.script("run_finish", run_id=run_id, token=token, status=status, **args)
+        return answer.decode()
+
+    async def field(self, run_id: str, name: str) -> str | None:
+        value = await self.client.command("HGET", self.client.keys.run(run_id), name)
+        return value.decode() if value is not None else None
+
+    async def status(self, run_id: str) -> str | None:
+        return await self.field(run_id, "status")
+
+    async def log(self, thread_id: str) -> list[tuple[str, str]]:
+        """The thread's event log: pairs of event and data."""
+        rows = await self.client.command("XRANGE", self.client.keys.thread_events(thread_id), "-", "+")
+        return [(fields[b"e"].decode(), fields[b"d"].decode()) for _, fields in rows]
+
+    async def leave(self) -> None:
+        """The worker says farewell, and what still waits goes with its thread."""
+        for thread_id in self._threads:
+            await ThreadStore(self.client).delete(thread_id)
+        await self.client.script(
+            "worker_release", worker=self.worker, crashed=False, max_crashes=3, **lifetimes(self.client)
+        )
