@@ -1,0 +1,71 @@
+"""What a client that waits for a run gets in the end: one JSON value, made of what the run's stream showed."""
+
+from typing import Any
+
+import msgspec
+from msgspec import Raw
+
+from lineshaft.events import Entry
+from lineshaft.threads import Thread
+
+_NULL = Raw(b"null")
+_decode_object = msgspec.json.Decoder(dict[str, Raw]).decode
+
+
+class Outcome:
+    """Collects the events of a run's last attempt."""
+
+    def __init__(self) -> None:
+        self._attempt = 0
+        self._values: bytes | None = None
+        self._error: bytes | None = None
+        self._paused: list[tuple[bytes, list[Raw]]] = []
+
+    def add(self, entries: list[Entry]) -> None:
+        """Look at the next events of the run. Those of subgraphs do not count."""
+        for entry in entries:
+            if entry.attempt > self._attempt:
+                self.__init__()  # type: ignore[misc]  # an earlier attempt's events are void: start again
+                self._attempt = entry.attempt
+            if entry.event == "error":
+                self._error = entry.data
+            elif entry.event in ("values", "updates"):
+                if entry.event == "values":
+                    self._values = entry.data
+                # The search costs nothing beside decoding every event.
+                if b'"__interrupt__"' in entry.data:
+                    interrupts = msgspec.json.decode(
+                        _decode_object(entry.data).get("__interrupt__", b"[]"), type=list[Raw]
+                    )
+                    if interrupts:
+                        self._paused.append((entry.data, interrupts))
+
+    def body(self) -> bytes | None:
+        """The answer, or None when the events have none: the thread's values are it then."""
+        if self._error is not None:
+            return b'{"__error__":' + self._error + b"}"
+        distinct: dict[str, Raw] = {}
+        for _, interrupts in self._paused:
+            distinct |= {_identity(interrupt): interrupt for interrupt in interrupts}
+        whole = [data for data, interrupts in self._paused if len(interrupts) == len(distinct)]
+        if whole:
+            return next((data for data in whole if data is self._values), whole[0])
+        if distinct:
+            return msgspec.json.encode({"__interrupt__": list(distinct.values())})
+        return self._values
+
+
+def _identity(interrupt: Raw) -> str:
+    fields: dict[str, Any] = msgspec.json.decode(interrupt)
+    return str(fields.get("id"))
+
+
+def of_thread(thread: Thread) -> bytes:
+    """The answer for a run that ended before anyone asked: the thread as it is now."""
+    if isinstance(thread.error, Raw) and thread.error != _NULL:
+        return b'{"__error__":' + thread.error + b"}"
+    if isinstance(thread.interrupts, Raw):
+        by_task = msgspec.json.decode(thread.interrupts, type=dict[str, list[Raw]])
+        if by_task:
+            return msgspec.json.encode({"__interrupt__": [i for interrupts in by_task.values() for i in interrupts]})
+    return b"{}" if thread.values == _NULL else bytes(thread.values)

@@ -1,0 +1,130 @@
+"""Runs as records: create in the background, list, read, cancel, delete. Watching them is in `streams.py`."""
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from aiohttp import web
+from msgspec import Meta, Struct
+
+from lineshaft.cancellation import cancel
+from lineshaft.errors import Invalid
+from lineshaft.queries import Queries
+from lineshaft.run_request import RunCreate
+from lineshaft.runs import Run, RunStore
+from lineshaft_api.context import CLIENT, HUB, QUERIES, REQUEST_ID
+from lineshaft_api.follow import follow
+from lineshaft_api.operation import Operation, Reply, RunId, ThreadId, operation
+
+_TAGS = ("Runs",)
+_FIELDS = {field.encode_name for field in msgspec.structs.fields(Run)}
+
+
+class RunListQuery(Struct):
+    """Which runs of a thread to list."""
+
+    limit: Annotated[int, Meta(ge=1, le=1000)] = 10
+    offset: Annotated[int, Meta(ge=0)] = 0
+    status: str | None = None
+    select: list[str] = []
+
+
+class CancelQuery(Struct):
+    """How to cancel. Any other action than `rollback` means `interrupt`."""
+
+    wait: bool = False
+    action: str = "interrupt"
+
+
+@operation("POST", "/threads/{thread_id}/runs", errors=(400, 404, 409, 429, 503), tags=_TAGS)
+async def create_run(request: web.Request, thread_id: ThreadId, body: RunCreate) -> Reply[Run]:
+    """Create a run in the background.
+
+    Answers at once; poll, join or stream it later.
+    """
+    created = await RunStore(request.app[CLIENT]).create(thread_id, body, request_id=request[REQUEST_ID])
+    return Reply(created.run, {"Content-Location": f"/threads/{thread_id}/runs/{created.run.run_id}"})
+
+
+@operation("POST", "/runs", errors=(400, 404, 429, 503), tags=("Stateless runs",))
+async def create_stateless_run(request: web.Request, body: RunCreate) -> Reply[Run]:
+    """Create a background run on a thread of its own.
+
+    The thread is dropped when the run ends, unless `on_completion` is `keep`.
+    """
+    created = await RunStore(request.app[CLIENT]).create(None, body, request_id=request[REQUEST_ID])
+    return Reply(created.run, {"Content-Location": f"/runs/{created.run.run_id}"})
+
+
+@operation("GET", "/threads/{thread_id}/runs", errors=(404,), tags=_TAGS)
+async def list_runs(request: web.Request, thread_id: ThreadId, query: RunListQuery) -> list[Run]:
+    """List a thread's runs, newest first."""
+    if unknown := set(query.select) - _FIELDS:
+        raise Invalid(f"Query: unknown field {min(unknown)!r} in select; there are {', '.join(sorted(_FIELDS))}")
+    found: list[Any] = await RunStore(request.app[CLIENT]).page(
+        thread_id, limit=query.limit, offset=query.offset, status=query.status
+    )
+    if query.select:
+        return [{name: getattr(run, name) for name in query.select} for run in found]  # type: ignore[misc]  # fewer fields
+    return found
+
+
+@operation("GET", "/threads/{thread_id}/runs/{run_id}", errors=(404,), tags=_TAGS)
+async def get_run(request: web.Request, thread_id: ThreadId, run_id: RunId) -> Run:
+    """Read a run."""
+    return await RunStore(request.app[CLIENT]).get(thread_id, run_id)
+
+
+@operation("POST", "/threads/{thread_id}/runs/{run_id}/cancel", status=202, also=(200,), errors=(404,), tags=_TAGS)
+async def cancel_run(
+    request: web.Request, thread_id: ThreadId, run_id: RunId, query: CancelQuery
+) -> Reply[dict[str, Any]]:
+    """Cancel a pending or running run.
+
+    `interrupt` keeps the steps that are done; `rollback` takes everything back that the run did, and the run itself.
+    Answers 202 at once, or with `wait` 200 when the run has stopped.
+    """
+    client = request.app[CLIENT]
+    action: Literal["interrupt", "rollback"] = "rollback" if query.action == "rollback" else "interrupt"
+    reason = f"{action} requested via POST /threads/{{thread_id}}/runs/{{run_id}}/cancel"
+    runs = RunStore(client)
+    if not query.wait:
+        await cancel(client, thread_id, run_id, action, reason)
+        return Reply()
+    # The place in the log from before the cancel: its end comes after it.
+    position = await runs.position(thread_id)
+    if not await cancel(client, thread_id, run_id, action, reason):
+        async for _ in follow(request.app[HUB], runs, thread_id, run_id, position):
+            pass
+    location = f"/threads/{thread_id}/runs/{run_id}"
+    return Reply({}, {"Location": f"{location}/join", "Content-Location": location}, status=200)
+
+
+@operation("DELETE", "/threads/{thread_id}/runs/{run_id}", errors=(404, 409, 503), tags=_TAGS)
+async def delete_run(request: web.Request, thread_id: ThreadId, run_id: RunId) -> None:
+    """Delete a run with the checkpoints it wrote; a run that is not over is cancelled first.
+
+    The thread's state is then that of before the run.
+    """
+    client = request.app[CLIENT]
+    runs = RunStore(client)
+    record = await runs.record(thread_id, run_id)
+    queries: Queries = request.app[QUERIES]
+    if record.is_active:
+        position = await runs.position(thread_id)
+        if not await cancel(client, thread_id, run_id, "rollback", "the run was deleted"):
+            async for _ in follow(request.app[HUB], runs, thread_id, run_id, position):
+                pass
+    elif record.wrote:
+        await queries.ask("delete_run", thread_id, record.graph, run_id=run_id)
+    else:
+        await runs.forget(thread_id, run_id)
+
+
+OPERATIONS: list[Operation] = [
+    create_run,
+    create_stateless_run,
+    list_runs,
+    get_run,
+    cancel_run,
+    delete_run,
+]

@@ -1,0 +1,69 @@
+"""The routes of messages."""
+
+import uuid
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+
+from lineshaft.redis import Client
+from lineshaft.settings import Settings
+from lineshaft.threads import ThreadStore
+from lineshaft_api.app import build
+from lineshaft_api.routes import messages
+
+Api = TestClient[web.Request, web.Application]
+
+
+@pytest.fixture
+async def api(client: Client, settings: Settings) -> AsyncIterator[Api]:
+    async with TestClient(TestServer(build(client, settings, messages.OPERATIONS))) as started:
+        yield started
+
+
+@pytest.fixture
+async def path(client: Client) -> str:
+    return f"/threads/{(await ThreadStore(client).create()).thread_id}/messages"
+
+
+async def test_post_and_read(api: Api, path: str) -> None:
+    assert await (await api.get(path)).json() == []
+    posted = await (await api.post(path, json={"role": "user", "content": "Hello, can you help me?"})).json()
+    assert posted["role"] == "user"
+    assert posted["content"] == "Hello, can you help me?"
+    for i in range(2):
+        await api.post(path, json={"role": "assistant", "content": [{"type": "text", "text": str(i)}], "id": f"m{i}"})
+    every = await (await api.get(path)).json()
+    assert every[0] == posted
+    assert [row["id"] for row in every[1:]] == ["m0", "m1"]
+    response = await api.get(path, params={"limit": 2, "offset": 0})
+    assert await response.json() == every[:2]
+    assert response.headers["X-Pagination-Next"] == "2"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"role": "robot", "content": "x"},
+        {"role": "user"},
+        {"role": "user", "content": None},
+        {"role": "user", "content": {"type": "text"}},
+        {"role": "user", "content": "x", "id": 1},
+        {"role": "tool", "content": "x"},
+    ],
+)
+async def test_what_is_no_message(api: Api, path: str, body: dict[str, Any]) -> None:
+    response = await api.post(path, json=body)
+    assert response.status == 422
+    assert (await response.json())["detail"]
+
+
+async def test_unknown_threads(api: Api, path: str) -> None:
+    for thread_id, status in ((str(uuid.uuid4()), 404), ("bad", 422)):
+        response = await api.post(f"/threads/{thread_id}/messages", json={"role": "user", "content": "x"})
+        assert response.status == status
+        assert (await api.get(f"/threads/{thread_id}/messages")).status == status
+    assert (await api.get(path, params={"limit": 0})).status == 422
