@@ -161,8 +161,8 @@ class Hub:
                 self._ring(*dirty)
                 continue
             for thread_id, entries in found.items():
-                if not entries or thread_id not in self._places:
-                    continue
+                if not entries or self._places.get(thread_id) != dirty[thread_id]:
+                    continue  # nobody watches any more, or others do from another place, and that is read next
                 self._places[thread_id] = entries[-1].id
                 for watcher in self._watchers[thread_id]:
                     watcher.offer(entries)

@@ -3,13 +3,19 @@
 from typing import Any
 
 import msgspec
-from msgspec import Raw
+from msgspec import Raw, Struct, field
 
-from lineshaft.events import Entry
+from lineshaft.events import GAP, Entry
 from lineshaft.threads import Thread
 
 _NULL = Raw(b"null")
-_decode_object = msgspec.json.Decoder(dict[str, Raw]).decode
+
+
+class _Paused(Struct):
+    interrupts: list[Raw] = field(default_factory=list, name="__interrupt__")
+
+
+_decode_paused = msgspec.json.Decoder(_Paused).decode
 
 
 class Outcome:
@@ -32,13 +38,11 @@ class Outcome:
             elif entry.event in ("values", "updates"):
                 if entry.event == "values":
                     self._values = entry.data
-                # The search costs nothing beside decoding every event.
-                if b'"__interrupt__"' in entry.data:
-                    interrupts = msgspec.json.decode(
-                        _decode_object(entry.data).get("__interrupt__", b"[]"), type=list[Raw]
-                    )
-                    if interrupts:
-                        self._paused.append((entry.data, interrupts))
+                if interrupts := _interrupts(entry.data):
+                    self._paused.append((entry.data, interrupts))
+            elif entry.event == GAP:
+                # What is missing may have been newer values.
+                self._values = None
 
     def body(self) -> bytes | None:
         """The answer, or None when the events have none: the thread's values are it then."""
@@ -55,14 +59,27 @@ class Outcome:
         return self._values
 
 
+def _interrupts(data: bytes) -> list[Raw]:
+    if b'"__interrupt__"' not in data:  # costs nothing beside decoding every event
+        return []
+    try:
+        return _decode_paused(data).interrupts
+    except msgspec.ValidationError:  # a graph's own values, which just use the word
+        return []
+
+
 def _identity(interrupt: Raw) -> str:
-    fields: dict[str, Any] = msgspec.json.decode(interrupt)
-    return str(fields.get("id"))
+    shown: Any = msgspec.json.decode(interrupt)
+    return str(shown["id"]) if isinstance(shown, dict) and "id" in shown else bytes(interrupt).decode()
 
 
-def of_thread(thread: Thread) -> bytes:
-    """The answer for a run that ended before anyone asked: the thread as it is now."""
-    if isinstance(thread.error, Raw) and thread.error != _NULL:
+def of_thread(thread: Thread, *, seen: bool) -> bytes:
+    """The answer that a run's events do not give: the thread as it is now.
+
+    Of a run whose end was `seen` an error would have been too; what the thread names as one then is that it was
+    cancelled, and who waits for a cancelled run gets the values.
+    """
+    if not seen and isinstance(thread.error, Raw) and thread.error != _NULL:
         return b'{"__error__":' + thread.error + b"}"
     if isinstance(thread.interrupts, Raw):
         by_task = msgspec.json.decode(thread.interrupts, type=dict[str, list[Raw]])

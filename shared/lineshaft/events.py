@@ -46,11 +46,12 @@ class EventLog:
         keys = {self._client.keys.thread_events(t).encode(): t for t in after}
         places = map(redis_id, after.values())
         answer = await self._client.command("XREAD", "COUNT", count, "STREAMS", *keys, *places)
-        return {keys[key]: await self._entries(rows) for key, rows in answer}
+        return {keys[key]: await self._entries(rows) for key, rows in answer or ()}
 
-    async def _entries(self, rows: Iterable[tuple[bytes, dict[bytes, bytes]]]) -> list[Entry]:
+    async def _entries(self, rows: Iterable[tuple[bytes, list[bytes]]]) -> list[Entry]:
         out = []
-        for raw_id, fields in rows:
+        for raw_id, flat in rows:
+            fields = dict(zip(flat[::2], flat[1::2], strict=True))
             event = fields[b"e"].decode()
             data = fields.get(b"d")
             if data is None:

@@ -15,6 +15,7 @@ from . import log, script
 from .errors import BadRequest, ConfigError, Conflict, Fenced, Invalid, LineshaftError, NotFound, TooMany, Unavailable
 from .keys import Keys
 from .settings import Settings
+from .wire import Wire
 
 T = TypeVar("T")
 logger = log.get("redis")
@@ -48,6 +49,7 @@ class Client:
         self.keys = Keys(settings.redis_key_prefix)
         self.scripts = script.load_all(self.keys)
         self.redis = _connect(settings, blocking=False)
+        self._wire = Wire(self.redis.connection_pool)
 
     def blocking(self) -> "redis.asyncio.Redis":
         """A separate client for blocking pops and pub/sub: no read timeout, which would lose what a pop returned."""
@@ -55,6 +57,7 @@ class Client:
 
     async def close(self) -> None:
         """Close all connections."""
+        self._wire.close()
         await self.redis.aclose()
 
     async def script(self, name: str, **args: Any) -> Any:
@@ -63,10 +66,12 @@ class Client:
         argv = chosen.encode(args)
 
         async def call() -> Any:
-            try:
-                return await self.redis.execute_command("EVALSHA", chosen.sha, 0, *argv)
-            except rx.NoScriptError:
-                return await self.redis.execute_command("EVAL", chosen.source, 0, *argv)
+            (answer,) = await self._wire.send(("EVALSHA", chosen.sha, 0, *argv))
+            if isinstance(answer, rx.NoScriptError):
+                (answer,) = await self._wire.send(("EVAL", chosen.source, 0, *argv))
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
 
         return await self.patiently(call, name)
 
@@ -80,35 +85,34 @@ class Client:
         argv = chosen.encode(args)
 
         async def call() -> Any:
-            pipe = self.redis.pipeline(transaction=False)
-            for command in commands:
-                pipe.execute_command(*command)
-            pipe.execute_command("EVALSHA", chosen.sha, 0, *argv)
-            *answers, last = await pipe.execute(raise_on_error=False)
-            for answer in answers:
+            *answers, last = await self._wire.send(*commands, ("EVALSHA", chosen.sha, 0, *argv))
+            if isinstance(last, rx.NoScriptError):
+                (last,) = await self._wire.send(("EVAL", chosen.source, 0, *argv))
+            for answer in (*answers, last):
                 if isinstance(answer, Exception):
                     raise answer
-            if isinstance(last, rx.NoScriptError):
-                return await self.redis.execute_command("EVAL", chosen.source, 0, *argv)
-            if isinstance(last, Exception):
-                raise last
             return last
 
         return await self.patiently(call, name)
 
     async def command(self, *parts: Any) -> Any:
-        """Run one plain command, which must be safe to repeat: `await client.command("HGET", key, field)`."""
-        return await self.patiently(lambda: self.redis.execute_command(*parts), str(parts[0]))
+        """Run one plain command, which must be safe to repeat: `await client.command("HGET", key, field)`.
+
+        The answer is as Redis gives it: bytes, integers, lists.
+        """
+        (answer,) = await self.commands(parts)
+        return answer
 
     async def commands(self, *commands: tuple[Any, ...], atomic: bool = False) -> list[Any]:
         """Run several plain commands in one round trip, `atomic` as one transaction. They must be safe to repeat."""
 
         async def call() -> list[Any]:
-            pipe = self.redis.pipeline(transaction=atomic)
-            for command in commands:
-                pipe.execute_command(*command)
-            # Raised by ourselves: the pipeline would put words before the text by which we know an error.
-            answers: list[Any] = await pipe.execute(raise_on_error=False)
+            if atomic:
+                *queued, last = await self._wire.send(("MULTI",), *commands, ("EXEC",))
+                # A command that Redis would not even queue says more than the transaction that fails for it.
+                answers: list[Any] = [*queued, last] if isinstance(last, Exception) else last
+            else:
+                answers = await self._wire.send(*commands)
             for answer in answers:
                 if isinstance(answer, Exception):
                     raise answer
@@ -132,6 +136,7 @@ class Client:
                 failure: Exception = error
                 if isinstance(error, rx.ReadOnlyError):
                     # A replica sits behind these connections: find the primary again.
+                    self._wire.close()
                     await self.redis.connection_pool.disconnect(inuse_connections=False)
             except (rx.ConnectionError, rx.TimeoutError, OSError) as error:
                 if isinstance(error, rx.AuthenticationError):

@@ -66,7 +66,12 @@ class Desk:
     async def log(self, thread_id: str) -> list[tuple[str, str]]:
         """The thread's event log: pairs of event and data."""
         rows = await self.client.command("XRANGE", self.client.keys.thread_events(thread_id), "-", "+")
-        return [(fields[b"e"].decode(), fields[b"d"].decode()) for _, fields in rows]
+        entries = [dict(zip(flat[::2], flat[1::2], strict=True)) for _, flat in rows]
+        return [(fields[b"e"].decode(), fields[b"d"].decode()) for fields in entries]
+
+    def forget(self, thread_id: str) -> None:
+        """A thread that its test has deleted."""
+        self._threads.remove(thread_id)
 
     async def leave(self) -> None:
         """The worker says farewell, and what still waits goes with its thread."""

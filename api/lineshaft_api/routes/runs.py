@@ -1,5 +1,6 @@
 """Runs as records: create in the background, list, read, cancel, delete. Watching them is in `streams.py`."""
 
+import contextlib
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -7,8 +8,7 @@ from aiohttp import web
 from msgspec import Meta, Struct
 
 from lineshaft.cancellation import cancel
-from lineshaft.errors import Invalid
-from lineshaft.queries import Queries
+from lineshaft.errors import Invalid, NotFound
 from lineshaft.run_request import RunCreate
 from lineshaft.runs import Run, RunStore
 from lineshaft_api.context import CLIENT, HUB, QUERIES, REQUEST_ID
@@ -93,8 +93,7 @@ async def cancel_run(
     # The place in the log from before the cancel: its end comes after it.
     position = await runs.position(thread_id)
     if not await cancel(client, thread_id, run_id, action, reason):
-        async for _ in follow(request.app[HUB], runs, thread_id, run_id, position):
-            pass
+        await _end_of(request, runs, thread_id, run_id, position)
     location = f"/threads/{thread_id}/runs/{run_id}"
     return Reply({}, {"Location": f"{location}/join", "Content-Location": location}, status=200)
 
@@ -108,16 +107,28 @@ async def delete_run(request: web.Request, thread_id: ThreadId, run_id: RunId) -
     client = request.app[CLIENT]
     runs = RunStore(client)
     record = await runs.record(thread_id, run_id)
-    queries: Queries = request.app[QUERIES]
     if record.is_active:
         position = await runs.position(thread_id)
-        if not await cancel(client, thread_id, run_id, "rollback", "the run was deleted"):
-            async for _ in follow(request.app[HUB], runs, thread_id, run_id, position):
-                pass
-    elif record.wrote:
-        await queries.ask("delete_run", thread_id, record.graph, run_id=run_id)
+        gone = False
+        with contextlib.suppress(NotFound):  # it is being cancelled already, or has just ended
+            gone = await cancel(client, thread_id, run_id, "rollback", "the run was deleted")
+        if not gone:
+            await _end_of(request, runs, thread_id, run_id, position)
+        try:
+            record = await runs.record(thread_id, run_id)
+        except NotFound:
+            return  # rolled back
+    if record.wrote:
+        await request.app[QUERIES].ask("delete_run", thread_id, record.graph, run_id=run_id)
     else:
         await runs.forget(thread_id, run_id)
+
+
+async def _end_of(request: web.Request, runs: RunStore, thread_id: str, run_id: str, position: str) -> None:
+    """Wait until a run that was told to stop has done so."""
+    async with contextlib.aclosing(follow(request.app[HUB], runs, thread_id, run_id, position)) as batches:
+        async for _ in batches:
+            pass
 
 
 OPERATIONS: list[Operation] = [

@@ -2,22 +2,25 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 
 import msgspec
 from aiohttp import web
 from msgspec import Struct
 
+from lineshaft import log
 from lineshaft.cancellation import cancel
-from lineshaft.errors import Invalid, NotFound
+from lineshaft.errors import Invalid, NotFound, Unavailable
 from lineshaft.events import END, GAP, Entry, EventLog
 from lineshaft.run_request import RunCreate
 from lineshaft.runs import Created, RunStore
 from lineshaft.threads import ThreadStore
 from lineshaft_api import outcome, sse
 from lineshaft_api.context import BACKGROUND, CLIENT, DRAINING, HUB, REQUEST_ID
-from lineshaft_api.follow import follow, while_serving
+from lineshaft_api.follow import Batches, follow, while_serving
 from lineshaft_api.operation import Operation, RunId, ThreadId, operation
+
+logger = log.get("streams")
 
 _TAGS = ("Runs",)
 _STATELESS = ("Stateless runs",)
@@ -84,7 +87,9 @@ async def join_run(request: web.Request, thread_id: ThreadId, run_id: RunId, que
     """Wait for a run's end; of a run that is over, the thread's present values."""
     record = await RunStore(request.app[CLIENT]).record(thread_id, run_id)
     with _cancelling(request, thread_id, run_id, active=query.cancel_on_disconnect and record.is_active):
-        return await _wait(request, thread_id, run_id, record.position if record.is_active else None, stateless=False)
+        # A temporary thread has gone with its run: for some minutes the log still tells how that ended.
+        position = record.position if record.is_active or record.spec.temporary else None
+        return await _wait(request, thread_id, run_id, position, stateless=record.spec.temporary)
 
 
 @operation("GET", "/threads/{thread_id}/runs/{run_id}/stream", errors=(404,), tags=_TAGS)
@@ -122,16 +127,22 @@ async def _wait(
     result = outcome.Outcome()
     if position is not None:
         batches = follow(request.app[HUB], RunStore(client), thread_id, run_id, position)
-        async for entries in while_serving(request.app, batches):
-            result.add(entries)
-            if not entries:
-                await response.write(b"\n")
+        async with contextlib.aclosing(while_serving(request.app, batches)) as served:
+            async for entries in served:
+                result.add(entries)
+                if not entries:
+                    await response.write(b"\n")
         if request.app[DRAINING].is_set():
             # Cut off, not ended: clients then ask again at the Location.
             raise ConnectionResetError("the gateway is stopping")
     body = result.body()
-    if body is None:
-        body = b"{}" if stateless else outcome.of_thread(await ThreadStore(client).get(thread_id))
+    if body is None and stateless:
+        body = b"{}"
+    elif body is None:
+        try:
+            body = outcome.of_thread(await ThreadStore(client).get(thread_id), seen=position is not None)
+        except NotFound as error:  # deleted meanwhile; the headers have been sent
+            body = msgspec.json.encode({"__error__": {"error": "NotFound", "message": str(error)}})
     await response.write(body)
     await response.write_eof()
     return response
@@ -153,32 +164,39 @@ def _cancelling(request: web.Request, thread_id: str, run_id: str, *, active: bo
 
 
 async def _cancel_quietly(app: web.Application, thread_id: str, run_id: str, reason: str) -> None:
-    with contextlib.suppress(NotFound):  # it has ended meanwhile
+    try:
         await cancel(app[CLIENT], thread_id, run_id, "interrupt", reason)
+    except NotFound:
+        pass  # it has ended meanwhile
+    except Unavailable as error:
+        logger.warning("a run whose client has gone was not cancelled", run_id=run_id, error=str(error))
 
 
-async def _replay(log: EventLog, thread_id: str, run_id: str, after: str) -> AsyncIterator[list[Entry]]:
-    while page := await log.read(thread_id, after):
+async def _replay(events: EventLog, thread_id: str, run_id: str, after: str) -> Batches:
+    while page := await events.read(thread_id, after):
         own = [entry for entry in page if entry.run_id == run_id]
         over = bool(own) and own[-1].event == END
-        yield own[:-1] if over else own
+        if shown := own[:-1] if over else own:
+            yield shown
         if over:
             return
         after = page[-1].id
 
 
-async def _nothing() -> AsyncIterator[list[Entry]]:
+async def _nothing() -> Batches:
     return
     yield []  # makes this an iterator
 
 
-async def _choose(batches: AsyncIterator[list[Entry]], behind: str, modes: set[str]) -> AsyncIterator[list[Entry]]:
+async def _choose(batches: Batches, behind: str, modes: set[str]) -> Batches:
     """Events behind an id, compared as text, in the chosen modes (all, if none is chosen)."""
-    async for batch in batches:
-        chosen = [e for e in batch if e.id > behind and (not modes or _mode(e) in modes or e.event in ("error", GAP))]
-        # A batch of which nothing is chosen is not silence: no heartbeat for it.
-        if chosen or not batch:
-            yield chosen
+    always = {"error", GAP}
+    async with contextlib.aclosing(batches):
+        async for batch in batches:
+            chosen = [e for e in batch if e.id > behind and (not modes or _mode(e) in modes or e.event in always)]
+            # A batch of which nothing is chosen is not silence: no heartbeat for it.
+            if chosen or not batch:
+                yield chosen
 
 
 def _mode(entry: Entry) -> str:
@@ -188,7 +206,7 @@ def _mode(entry: Entry) -> str:
 
 def _modes(values: list[str]) -> set[str]:
     modes: set[str] = set()
-    for value in values:
+    for value in filter(None, values):  # the official client sends `stream_mode=` when none is chosen
         try:
             modes |= set(msgspec.json.decode(value, type=list[str])) if value.startswith("[") else {value}
         except msgspec.DecodeError:

@@ -1,0 +1,92 @@
+"""Cancelling: what the asker hears, and how a worker hears of it."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+
+import pytest
+
+from lineshaft.cancellation import cancel, lifetimes, notifications
+from lineshaft.errors import NotFound
+from lineshaft.redis import Client
+
+from .runs import Desk
+from .until import until
+
+
+@pytest.fixture
+async def desk(client: Client) -> AsyncIterator[Desk]:
+    desk = Desk(client)
+    yield desk
+    await desk.leave()
+
+
+async def listening(client: Client, worker: str) -> bool:
+    channel = client.keys.worker_channel(worker)
+    return (await client.command("PUBSUB", "NUMSUB", channel)) == [channel.encode(), 1]
+
+
+def test_lifetimes_are_those_of_the_settings(client: Client) -> None:
+    assert lifetimes(client) == {"events_ttl": 300_000, "input_ttl": 86_400_000}
+    assert lifetimes(client, resumable=True) == {"events_ttl": 86_400_000, "input_ttl": 86_400_000}
+
+
+async def test_what_cannot_be_cancelled(desk: Desk) -> None:
+    thread, other = await desk.open(), await desk.open()
+    run = await desk.create(thread)
+    with pytest.raises(NotFound, match="No runs found to cancel"):
+        await cancel(desk.client, other, run, "interrupt", "test")
+    with pytest.raises(NotFound, match="No runs found to cancel"):
+        await cancel(desk.client, thread, str(uuid.uuid4()), "interrupt", "test")
+    ((_, token),) = await desk.claim()
+    await desk.finish(run, token)
+    with pytest.raises(NotFound, match="No matching runs to cancel"):
+        await cancel(desk.client, thread, run, "rollback", "test")
+
+
+async def test_a_run_that_is_rolled_back_is_gone_for_everybody(desk: Desk) -> None:
+    thread = await desk.open()
+    run = await desk.create(thread)
+    ((_, token),) = await desk.claim()
+    assert not await cancel(desk.client, thread, run, "rollback", "test")
+    for question in (desk.runs.get(thread, run), desk.runs.record(thread, run)):
+        with pytest.raises(NotFound):
+            await question
+    assert await desk.runs.page(thread, limit=10, offset=0) == []
+    with pytest.raises(NotFound, match="No runs found"):
+        await cancel(desk.client, thread, run, "interrupt", "test")
+    assert await desk.finish(run, token, "interrupted", handled="rollback") == "ok"
+
+
+async def test_a_worker_is_told_of_its_own_runs_only(desk: Desk) -> None:
+    heard = notifications(desk.client, desk.worker)
+    hearing = asyncio.ensure_future(anext(heard))
+    await until(lambda: listening(desk.client, desk.worker), "the worker listens")
+    theirs, ours = await desk.open(), await desk.open()
+    await desk.create(theirs)
+    await desk.lease("other")
+    ((other, other_token),) = await desk.claim(worker="other")
+    await desk.create(ours)
+    ((own, token),) = await desk.claim()
+    await cancel(desk.client, theirs, other, "interrupt", "test")
+    await cancel(desk.client, ours, own, "interrupt", "test")
+    assert await hearing == own
+    await heard.aclose()  # type: ignore[attr-defined]  # a generator, as its type does not say
+    for run, held in ((own, token), (other, other_token)):
+        await desk.finish(run, held, "interrupted", handled="interrupt")
+    await desk.client.script("worker_release", worker="other", crashed=False, max_crashes=3, **lifetimes(desk.client))
+
+
+async def test_a_worker_hears_again_after_it_lost_its_connection(desk: Desk) -> None:
+    heard = notifications(desk.client, desk.worker)
+    hearing = asyncio.ensure_future(anext(heard))
+    await until(lambda: listening(desk.client, desk.worker), "the worker listens")
+    assert await desk.client.command("CLIENT", "KILL", "TYPE", "pubsub") == 1
+    await until(lambda: listening(desk.client, desk.worker), "the worker listens again")
+    thread = await desk.open()
+    await desk.create(thread)
+    ((run, token),) = await desk.claim()
+    await cancel(desk.client, thread, run, "interrupt", "test")
+    assert await hearing == run
+    await heard.aclose()  # type: ignore[attr-defined]
+    await desk.finish(run, token, "interrupted", handled="interrupt")

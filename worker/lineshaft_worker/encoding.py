@@ -1,0 +1,108 @@
+"""Python objects of a graph as JSON. Whatever a node returns must reach the client in some form: nothing here raises.
+
+orjson writes dicts, dataclasses, enums, datetimes and UUIDs by itself; what it cannot write comes to `_default`.
+"""
+
+import base64
+import dataclasses
+import math
+from typing import Any
+
+import msgspec
+import orjson
+from langchain_core.messages import BaseMessage
+from langgraph.types import Interrupt, Send
+from pydantic import BaseModel
+
+
+def to_json(value: Any) -> bytes:
+    """Compact JSON on one line."""
+    try:
+        return orjson.dumps(value, _default)
+    except (TypeError, RecursionError):
+        pass
+    try:
+        return orjson.dumps(value, _default, orjson.OPT_NON_STR_KEYS)
+    except (TypeError, RecursionError):
+        # Integers beyond 64 bits, lone surrogates, tuples as keys, very deep nesting: rare, so this may be slow.
+        return msgspec.json.encode(_repair(value, 0))
+
+
+def interrupt(value: Interrupt) -> dict[str, Any]:
+    """An interrupt as threads and states show it; live events (orjson writes them) always have `response_schema`."""
+    shown = {"id": value.id, "value": value.value}
+    return shown if value.response_schema is None else {**shown, "response_schema": value.response_schema}
+
+
+def error_json(error: BaseException) -> bytes:
+    """`{"error": <class name>, "message": <text>}`."""
+    return to_json({"error": type(error).__name__, "message": str(error)})
+
+
+def _default(value: Any) -> Any:
+    if isinstance(value, BaseMessage):
+        # For langchain's own classes the attributes are the wire form, and ten times cheaper than a dump. A user's
+        # subclass may have serializers.
+        if type(value).__module__.startswith("langchain_core."):
+            return value.__dict__
+        return value.model_dump()
+    if isinstance(value, BaseModel):
+        return _dumped(value)
+    if isinstance(value, Send):
+        return {"node": value.node, "input": value.arg}
+    if isinstance(value, BaseException):
+        return {"error": type(value).__name__, "message": str(value)}
+    if isinstance(value, set | frozenset):
+        return list(value)
+    if isinstance(value, tuple):
+        as_dict = getattr(value, "_asdict", None)
+        return as_dict() if as_dict else list(value)
+    if isinstance(value, bytes | bytearray | memoryview):
+        return base64.b64encode(value).decode()
+    for name in ("to_dict", "model_dump", "dict"):
+        method = getattr(value, name, None)
+        if callable(method) and not isinstance(value, type):
+            try:
+                return method()
+            except Exception:  # noqa: BLE001 - a user's method; its repr is better than no event
+                break
+    return _text(value)
+
+
+def _dumped(value: BaseModel) -> Any:
+    try:
+        return value.model_dump()
+    except Exception:  # noqa: BLE001 - a user's serializer; the attributes are better than no event
+        return dict(value.__dict__)
+
+
+def _text(value: Any) -> str:
+    try:
+        return repr(value)
+    except Exception:  # noqa: BLE001 - a user's __repr__
+        return f"<{type(value).__name__}>"
+
+
+def _repair(value: Any, depth: int) -> Any:
+    """The same value in what JSON can carry. Beyond 200 levels (orjson's limit is 254) there is only text."""
+    if depth > 200:
+        return _text(value)
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {_repair(k, depth) if isinstance(k, str) else _text(k): _repair(v, depth + 1) for k, v in value.items()}
+    if isinstance(value, list | tuple) and not hasattr(value, "_asdict"):
+        return [_repair(item, depth + 1) for item in value]
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = dataclasses.fields(value)
+        return {f.name: _repair(getattr(value, f.name, None), depth + 1) for f in fields}
+    try:
+        return orjson.loads(orjson.dumps(value))  # enums, datetimes, UUIDs
+    except (TypeError, orjson.JSONDecodeError):
+        return _repair(_default(value), depth + 1)

@@ -1,0 +1,97 @@
+"""A claimed run being executed, and the one way to stop it."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, Literal
+
+from langgraph.errors import GraphDrained
+from langgraph.runtime import RunControl
+from msgspec import Struct
+
+from lineshaft.errors import Fenced
+
+from .claim import Claim
+from .encoding import error_json
+
+StopReason = Literal["cancel", "lost", "drain", "timeout"]
+# Seconds between a first and a second cancel, and then until a run that swallows both is abandoned: its end takes the
+# token from it, so whatever it still does changes nothing.
+_CANCEL_AGAIN = 5.0
+
+
+class Outcome(Struct):
+    """How an attempt ended. `error` is JSON `{"error", "message"}`, empty without one."""
+
+    status: Literal["success", "error", "timeout", "interrupted"]
+    error: bytes = b""
+
+
+class Execution:
+    """One attempt of one run."""
+
+    def __init__(self, claim: Claim) -> None:
+        self.claim = claim
+        self.reason: StopReason | None = None
+        self.control = RunControl()
+        self.missed = 0  # looks at the worker's holdings in a row that did not show this run
+        self.leaked = False  # the graph swallowed its cancel and goes on somewhere in this process
+        self._stopping = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def stop(self, reason: StopReason) -> None:
+        """Stop the graph now. The first reason stands; but a run that is lost is lost, whatever was wanted before."""
+        if reason == "lost" or self.reason is None:
+            self.reason = reason
+        self._stopping.set()
+        if self._task is not None:
+            self._task.cancel()
+
+    def drain(self) -> None:
+        """Let the graph stop at its next step boundary."""
+        self.control.request_drain("the worker is stopping")
+
+    async def run(self, graph: Coroutine[Any, Any, None], *, seconds: float) -> Outcome | None:
+        """Run the graph to its end, for `seconds` at most. None: it was stopped and is to go on elsewhere.
+
+        Raises Fenced when a write of the run was refused.
+        """
+        self._task = asyncio.create_task(graph)
+        if self._stopping.is_set():
+            self._task.cancel()
+        stopping = asyncio.create_task(self._stopping.wait())
+        try:
+            await asyncio.wait({self._task, stopping}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopping.cancel()
+        if not self._task.done():
+            if not self._stopping.is_set():
+                self.stop("timeout")
+            await asyncio.wait({self._task}, timeout=_CANCEL_AGAIN)
+            if not self._task.done():
+                self._task.cancel()
+                await asyncio.wait({self._task}, timeout=_CANCEL_AGAIN)
+            if not self._task.done():
+                self.leaked = True
+                return self._stopped()
+        return self._result(self._task)
+
+    def _result(self, task: asyncio.Task[None]) -> Outcome | None:
+        if task.cancelled():
+            # With no reason of ours the graph cancelled itself.
+            return self._stopped() if self.reason else Outcome("error", error_json(asyncio.CancelledError("cancelled")))
+        error = task.exception()
+        if error is None:
+            return Outcome("success")
+        if isinstance(error, Fenced):
+            raise error
+        if isinstance(error, GraphDrained):
+            self.reason = self.reason or "drain"
+        # A graph may turn its cancellation into an error of its own.
+        return self._stopped() if self.reason else Outcome("error", error_json(error))
+
+    def _stopped(self) -> Outcome | None:
+        if self.reason == "cancel":
+            return Outcome("interrupted")
+        if self.reason == "timeout":
+            return Outcome("timeout", b'{"error":"TimeoutError","message":""}')
+        return None

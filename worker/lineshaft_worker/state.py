@@ -1,0 +1,65 @@
+"""The state of a thread as clients see it, made from langgraph's snapshot."""
+
+from typing import Any, Literal
+
+from langgraph.types import PregelTask, StateSnapshot
+
+from .encoding import interrupt, to_json
+from .streaming import place
+
+
+def thread_state(snapshot: StateSnapshot) -> bytes:
+    """A ThreadState in JSON."""
+    return to_json(_state(snapshot))
+
+
+def thread_interrupts(snapshot: StateSnapshot) -> bytes:
+    """`{task id: [{"id", "value"}]}` of the tasks that wait for an answer, in JSON."""
+    return to_json({t.id: [interrupt(i) for i in t.interrupts] for t in snapshot.tasks if t.interrupts})
+
+
+def thread_status(snapshot: StateSnapshot) -> Literal["interrupted", "idle"]:
+    """A thread is interrupted as long as something comes next: a pause, a breakpoint, a cancelled run."""
+    return "interrupted" if snapshot.next else "idle"
+
+
+def exists(snapshot: StateSnapshot) -> bool:
+    """Whether there is a checkpoint at all; an empty thread's snapshot has none."""
+    return snapshot.created_at is not None
+
+
+def _state(snapshot: StateSnapshot) -> dict[str, Any]:
+    checkpoint = place(snapshot.config) if exists(snapshot) else None
+    parent = place(snapshot.parent_config)
+    metadata = snapshot.metadata
+    return {
+        "values": snapshot.values,
+        "next": list(snapshot.next),
+        "tasks": [_task(task) for task in snapshot.tasks],
+        "metadata": metadata and {k: v for k, v in metadata.items() if not k.startswith("__")},
+        "created_at": snapshot.created_at,
+        "checkpoint": checkpoint,
+        "parent_checkpoint": parent,
+        "interrupts": [interrupt(i) for i in snapshot.interrupts],
+        # Older clients read these two.
+        "checkpoint_id": checkpoint and checkpoint.get("checkpoint_id"),
+        "parent_checkpoint_id": parent and parent.get("checkpoint_id"),
+    }
+
+
+def _task(task: PregelTask) -> dict[str, Any]:
+    state, checkpoint = None, None
+    if isinstance(task.state, StateSnapshot):
+        state = _state(task.state)
+    elif task.state:
+        checkpoint = place(task.state)
+    return {
+        "id": task.id,
+        "name": task.name,
+        "path": list(task.path),
+        "error": task.error if task.error is None or isinstance(task.error, str) else repr(task.error),
+        "interrupts": [interrupt(i) for i in task.interrupts],
+        "checkpoint": checkpoint,
+        "state": state,
+        "result": task.result,
+    }

@@ -1,0 +1,241 @@
+"""RunWorker: arq's worker with our scheduler. It claims runs, keeps them executing, and gives them back when it stops.
+
+What stays arq's: the queue's formats, the registered function, the life cycle (`run`, `main`, `close`). What is ours:
+everything between the queue and a run, since arq polls, cannot see past its first hundred running jobs, and knows no
+fencing (see shared/DECISIONS.md).
+"""
+
+import asyncio
+import contextlib
+import random
+import signal
+import uuid
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import redis.exceptions as rx
+from arq.connections import ArqRedis
+from arq.worker import Worker, func
+
+from lineshaft import log
+from lineshaft.cancellation import notifications
+from lineshaft.errors import Fenced
+from lineshaft.queue import DEFAULT_QUEUE, FUNCTION
+from lineshaft.redis import Client, is_transient
+
+from .claim import Claim, claim
+from .execution import Execution
+from .executor import Executor
+
+logger = log.get("worker")
+
+_IDLE_SECONDS = 5.0  # how long a lost wake-up can delay a run; +-20 % so that workers do not look in step
+_BATCH = 16  # runs per claim: keeps the script under a millisecond
+_LEAKED_TASKS = 3  # runs that swallowed their cancel; beyond it this process is not to be trusted any more
+
+
+class RunWorker(Worker):
+    """One process's share of the queue. `lost` is called when the lease is gone or the process should be replaced."""
+
+    def __init__(self, client: Client, executor: Executor, worker_id: str, *, max_jobs: int, grace: float) -> None:
+        self._client = client
+        self._executor = executor
+        self._worker_id = worker_id
+        self._grace = grace
+        self._queue = DEFAULT_QUEUE
+        self._executions: dict[str, Execution] = {}
+        self._draining = asyncio.Event()
+        self._drained = asyncio.Event()
+        self._wanted = asyncio.Event()  # we have room and nothing to do: the waker may pop a token
+        self._woken = asyncio.Event()
+        self._room = asyncio.Event()
+        self._leaked = 0
+        self._strays: Counter[str] = Counter()
+        self.replace = False  # the parent should start another process
+        super().__init__(
+            functions=[func(self._run_by_arq, name=FUNCTION)],
+            redis_pool=ArqRedis(pool_or_conn=client.redis.connection_pool),
+            queue_name=client.keys.queue(self._queue),
+            max_jobs=max_jobs,
+            handle_signals=False,  # arq would cancel every job at once; `stop` drains
+        )
+
+    async def _run_by_arq(self, ctx: dict[Any, Any], run_id: str) -> None:
+        raise NotImplementedError("runs are started by the claim loop, never by arq's run_job")
+
+    # life
+
+    async def main(self) -> None:
+        """Work until `stop` has drained everything."""
+        tasks: list[Callable[[], Any]] = [self._wake_up, self._watch_holdings, self._hear_cancels]
+        background = [asyncio.create_task(task()) for task in tasks]
+        loop = asyncio.create_task(self._claim_runs())
+        try:
+            done, _ = await asyncio.wait([loop, *background], return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+            await self._drained.wait()
+        finally:
+            for task in [loop, *background]:
+                task.cancel()
+            await asyncio.gather(loop, *background, return_exceptions=True)
+
+    def stop(self) -> None:
+        """Claim no more; let runs go on for the grace period, then hand back what is left. Call it from the loop."""
+        if not self._draining.is_set():
+            self._draining.set()
+            self._woken.set()
+            self._room.set()
+            self._drain_task = asyncio.get_running_loop().create_task(self._drain())
+
+    async def _drain(self) -> None:
+        logger.info("draining", runs=len(self._executions), grace=self._grace)
+        for execution in self._executions.values():
+            execution.drain()
+        if self.tasks:
+            await asyncio.wait(list(self.tasks.values()), timeout=self._grace)
+        for execution in list(self._executions.values()):
+            execution.stop("drain")
+        if self.tasks:
+            # Seconds: a hand-back is one script; if Redis is away our lease's end does the same.
+            await asyncio.wait(list(self.tasks.values()), timeout=5)
+        self._drained.set()
+
+    async def close(self) -> None:
+        """The connections belong to the client, which is closed by whoever made it."""
+
+    def handle_sig(self, signum: signal.Signals) -> None:  # noqa: ARG002 - arq's signature
+        """What arq calls for a signal."""
+        self.stop()
+
+    # claiming
+
+    async def _claim_runs(self) -> None:
+        request = uuid.uuid4().hex
+        while not self._draining.is_set():
+            room = min(self.max_jobs - len(self.tasks), _BATCH)
+            if room <= 0:
+                self._room.clear()
+                await self._room.wait()
+                continue
+            try:
+                next_due, claims = await claim(self._client, self._worker_id, request, self._queue, room)
+            except Fenced:
+                # The parent hears the same from its next renewal and replaces us; until then there is nothing to claim.
+                await self._idle(1.0)
+                continue
+            request = uuid.uuid4().hex
+            for claimed in claims:
+                self._start(claimed)
+            if len(claims) < room:
+                idle = _IDLE_SECONDS * (0.8 + 0.4 * random.random())
+                await self._idle(min(idle, next_due / 1000) if next_due >= 0 else idle)
+        # A token that arrived while we stopped belongs to another worker.
+        await self._pass_token_on()
+
+    async def _idle(self, seconds: float) -> None:
+        self._wanted.set()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._woken.wait(), seconds)
+        self._woken.clear()
+
+    async def _wake_up(self) -> None:
+        """Keep one blocking pop outstanding while we want work.
+
+        A pop is never cancelled (the token it may have taken would be lost), and its own timeout is not our timer
+        (Redis looks at those ten times a second only). A token that we cannot use goes to somebody who can.
+        """
+        blocking = self._client.blocking()
+        key = self._client.keys.wake(self._queue)
+        try:
+            while True:
+                await self._wanted.wait()
+                try:
+                    popped = await blocking.execute_command("BLPOP", key, 30)
+                except (rx.RedisError, OSError) as error:
+                    if not is_transient(error):
+                        raise
+                    await asyncio.sleep(0.1 + 0.3 * random.random())  # seconds: Redis is away; do not spin
+                    continue
+                if not popped:
+                    continue
+                if self._draining.is_set() or len(self.tasks) >= self.max_jobs:
+                    await self._pass_token_on()
+                    self._wanted.clear()
+                else:
+                    self._woken.set()
+        finally:
+            await blocking.aclose()
+
+    async def _pass_token_on(self) -> None:
+        await self._client.script("wake", queue=self._queue)
+
+    # runs in our hands
+
+    def _start(self, claimed: Claim) -> None:
+        execution = Execution(claimed)
+        self._executions[claimed.run_id] = execution
+        task = asyncio.get_running_loop().create_task(self._guard(execution), name=f"run {claimed.run_id}")
+        self.tasks[claimed.run_id] = task
+        task.add_done_callback(lambda _: self._ended(claimed.run_id, execution))
+
+    def _ended(self, run_id: str, execution: Execution) -> None:
+        if self._executions.get(run_id) is execution:
+            del self._executions[run_id]
+            self.tasks.pop(run_id, None)
+        self.jobs_complete += 1
+        if execution.leaked:
+            self._leaked += 1
+            if self._leaked >= _LEAKED_TASKS:
+                logger.error("too many runs ignored their cancel, replacing this worker", leaked=self._leaked)
+                self.replace = True
+                self.stop()
+        self._room.set()
+
+    async def _guard(self, execution: Execution) -> None:
+        try:
+            await self._executor.run(execution)
+        except (
+            Exception
+        ):  # one run's trouble must not end the worker; its lease stays ours until the holdings are compared
+            logger.exception("a run could not be brought to its end", run_id=execution.claim.run_id)
+
+    async def _watch_holdings(self) -> None:
+        """Stop runs that are not ours any more, and cancel those whose notification got lost."""
+        beat = self._client.settings.lineshaft_lease_seconds * 0.3
+        while True:
+            await asyncio.sleep(beat * (0.85 + 0.3 * random.random()))
+            count = len(self._executions)
+            held = await self._client.script("worker_holdings", worker=self._worker_id, count=count)
+            if held == b"ok":
+                continue
+            actions = {held[i].decode(): held[i + 1].decode() for i in range(0, len(held), 2)}
+            for run_id, execution in list(self._executions.items()):
+                if run_id not in actions:
+                    # A claim or an end may be between Redis and us: only a second look in a row is a loss.
+                    execution.missed += 1
+                    if execution.missed >= 2:
+                        execution.stop("lost")
+                elif actions[run_id]:
+                    execution.missed = 0
+                    execution.stop("cancel")
+            for run_id in actions.keys() - self._executions.keys():
+                await self._return_stray(run_id)
+
+    async def _return_stray(self, run_id: str) -> None:
+        """A run that Redis says we hold and we do not execute: its claim's answer was lost, or its end failed."""
+        self._strays[run_id] += 1
+        if self._strays[run_id] < 2 or run_id in self._executions:
+            return  # its claim may be on the way to us, or its end on the way to Redis
+        del self._strays[run_id]
+        token = await self._client.command("HGET", self._client.keys.run(run_id), "token")
+        if token and token.decode().partition(".")[2] == self._worker_id:
+            logger.warning("returning a run that this worker holds but does not execute", run_id=run_id)
+            with contextlib.suppress(Fenced):
+                await self._client.script("run_hand_back", run_id=run_id, token=token, delay=0)
+
+    async def _hear_cancels(self) -> None:
+        async for run_id in notifications(self._client, self._worker_id):
+            if execution := self._executions.get(run_id):
+                execution.stop("cancel")
