@@ -57,7 +57,7 @@ async def while_serving(app: web.Application, batches: Batches) -> Batches:
     draining = asyncio.ensure_future(app[DRAINING].wait())
     following: asyncio.Future[list[Entry]] | None = None
     try:
-        while True:
+        while not app[DRAINING].is_set():
             following = asyncio.ensure_future(anext(batches))
             await asyncio.wait({following, draining}, return_when=asyncio.FIRST_COMPLETED)
             if not following.done():

@@ -1,6 +1,7 @@
 """What the graphs in `graphs/steps.py` have written down, and the gate that holds them."""
 
 import asyncio
+import inspect
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -15,13 +16,16 @@ CONFIG = Path(__file__).parent / "graphs" / "langgraph.json"
 PATIENCE = 30.0
 
 
-async def until(condition: Callable[[], object], what: str, patience: float = PATIENCE) -> None:
-    """Wait for a condition without blocking the event loop, in which streams are read meanwhile."""
+async def until(condition: Callable[[], object], what: str) -> None:
+    """Wait for a condition, sync or async, without blocking the event loop: streams are read in it meanwhile."""
     loop = asyncio.get_running_loop()
-    deadline = loop.time() + patience
-    while not condition():
+    deadline = loop.time() + PATIENCE
+    while True:
+        answer = condition()
+        if await answer if inspect.isawaitable(answer) else answer:
+            return
         if loop.time() > deadline:
-            pytest.fail(f"not within {patience} s: {what}")
+            pytest.fail(f"not within {PATIENCE} s: {what}")
         await asyncio.sleep(0.01)
 
 

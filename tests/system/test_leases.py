@@ -17,7 +17,7 @@ pytestmark = pytest.mark.xdist_group("leases")
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevServer]:
-    # Two seconds: short enough to wait for, and longer than a busy machine keeps the other worker from renewing its own.
+    # Seconds: short enough to wait for, and longer than a busy machine keeps the other worker from renewing its own.
     env = {"LINESHAFT_LEASE_SECONDS": "2"}
     with DevServer(tmp_path_factory.mktemp("leases"), "--workers", "2", config=CONFIG, env=env) as server:
         yield server
@@ -37,12 +37,12 @@ def traces(server: DevServer, thread_id: str, run_id: str) -> list[object]:
     with connected(server) as client:
         found: list[object] = [client.hgetall(KEYS.thread(thread_id)), client.hgetall(KEYS.thread_snapshot(thread_id))]
         found += [client.hgetall(KEYS.run(run_id)), client.xrange(KEYS.thread_events(thread_id))]
-        found += [client.hgetall(KEYS.checkpoint_headers(thread_id, "")), client.keys(f"*{thread_id}*").sort()]
+        found += [client.hgetall(KEYS.checkpoint_headers(thread_id, "")), sorted(client.keys(f"*{thread_id}*"))]
         return found
 
 
 async def test_a_run_goes_on_elsewhere_when_its_whole_worker_is_killed(
-    server: DevServer, sdk: LangGraphClient, journal: Journal, thread_id: str
+    sdk: LangGraphClient, journal: Journal, thread_id: str
 ) -> None:
     request = {"input": journal.input(hold=5), "durability": "sync", "stream_mode": "updates"}
     async with Watcher(sdk, thread_id, "steps", **request) as watcher:

@@ -1,7 +1,7 @@
 """A client that has started a run and keeps its stream open, whatever happens to the server."""
 
 import asyncio
-from typing import Any
+from typing import Any, Self
 
 from langgraph_sdk.client import LangGraphClient
 
@@ -16,7 +16,7 @@ class Watcher:
         self.parts: list[Any] = []  # StreamPart
         self._stream = sdk.runs.stream(thread_id, assistant_id, **request)
 
-    async def __aenter__(self) -> "Watcher":
+    async def __aenter__(self) -> Self:
         self._reading = asyncio.create_task(self._read())
         return self
 

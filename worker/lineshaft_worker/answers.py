@@ -30,7 +30,7 @@ class Note(Struct):
 
 async def take_note(saver: BaseCheckpointSaver[Any], levels: list[Level], interrupt: str, run_id: str) -> None:
     """Write down which interrupt a bare answer is for. It is the run's first write."""
-    seen = {level.ns: (level.saved.checkpoint["id"], _used(level)) for level in levels}
+    seen = {level.ns: (level.id, _used(level)) for level in levels}
     note = Note(interrupt, levels[0].steered, seen)
     await saver.aput_writes(levels[0].saved.config, [(_NOTE, to_builtins(note))], run_id)
 
@@ -57,7 +57,7 @@ def noted_is_due(levels: list[Level], note: Note, value: Any) -> bool:
     """Whether a bare answer is still to be used. In doubt it is not: then the graph asks again."""
     for level in levels:
         checkpoint, used = note.seen.get(level.ns, ("", 0))
-        if checkpoint and checkpoint != level.saved.checkpoint["id"]:
+        if checkpoint and checkpoint != level.id:
             return False  # that graph has gone on, perhaps with it
         if _used(level) > used:
             return False

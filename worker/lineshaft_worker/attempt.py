@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 from langchain_core.runnables import RunnableConfig
-from langgraph._internal._config import DEFAULT_RECURSION_LIMIT  # private: pinned by a test
+from langgraph._internal._config import DEFAULT_RECURSION_LIMIT  # private, as the next: pinned by tests
+from langgraph._internal._constants import CONFIG_KEY_RESUMING
 from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
 from langgraph.types import Command
 from pydantic import BaseModel
@@ -192,6 +193,9 @@ async def _again(
     if await at_breakpoint(saver, levels, claim.run_id, claim.spec.interrupt_before, claim.spec.interrupt_after):
         return Plan(None, config, finished=True)
     if own:
+        if any(level.untold for level in levels):
+            # "Resuming" goes for all subgraphs; one with memory that has not begun would skip its turn.
+            config["configurable"][CONFIG_KEY_RESUMING] = False
         return Plan(None, config)
     if not at_head:
         config = _placed(config, claim)

@@ -35,6 +35,7 @@ class Level:
     saved: CheckpointTuple
     nodes: dict[str, str] = field(default_factory=dict)  # its next tasks: id -> node
     above: str = ""  # the task that runs it
+    untold: bool = False  # a subgraph with memory below it is still to get its input for this step
 
     def __post_init__(self) -> None:
         self.tasks: dict[str, Task] = {}
@@ -51,6 +52,11 @@ class Level:
                 task.failed = True
             elif channel not in _NOT_OUTPUT:
                 task.finished = True
+
+    @property
+    def id(self) -> str:
+        """Its checkpoint's id."""
+        return self.saved.checkpoint["id"]
 
     @property
     def ns(self) -> str:
@@ -83,10 +89,13 @@ async def read_levels(graph: Graph, saver: BaseCheckpointSaver[Any], config: Run
     """The root's level at `config`, then those below its unfinished tasks; empty without a checkpoint."""
     levels: list[Level] = []
 
-    async def read(at: Graph, config: RunnableConfig, above: str) -> None:
+    async def read(at: Graph, config: RunnableConfig, parent: Level | None = None, above: str = "") -> None:
         snapshot = await graph.aget_state(config)
         saved = await saver.aget_tuple(snapshot.config) if snapshot.created_at else None
         if saved is None:
+            return
+        if parent and at.checkpointer is True and parent.id != saved.metadata.get("parents", {}).get(parent.ns):
+            parent.untold = True  # this is from an earlier step
             return
         level = Level(at, saved, {task.id: task.name for task in snapshot.tasks}, above)
         levels.append(level)
@@ -98,11 +107,11 @@ async def read_levels(graph: Graph, saver: BaseCheckpointSaver[Any], config: Run
             below = subgraphs.get(task.name)
             # A remote graph keeps its state elsewhere, and one without a checkpointer keeps none.
             if isinstance(below, Pregel) and below.checkpointer is not False and isinstance(task.state, dict):
-                await read(below, task.state, task.id)
+                await read(below, task.state, level, task.id)
             elif any(not level.asked_by(task.id, interrupt) for interrupt in stored.interrupts):
                 levels.extend(await _called(saver, saved, level.task_ns(task.id), task.id))
 
-    await read(graph, config, "")
+    await read(graph, config)
     return levels
 
 

@@ -65,8 +65,10 @@ class Parent:
                     return 0
                 if code == EXIT_CANNOT_START:
                     return 1
+                if code in (0, EXIT_REPLACE):
+                    continue  # it was asked to make room for another
                 delay = _RESTART_SECONDS if self._ready else min(10.0, delay * 2)
-                logger.warning("the worker's child ended, starting another", code=code, seconds=delay)
+                logger.warning("the worker's child died, starting another", code=code, seconds=delay)
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._stopping.wait(), delay)
         finally:

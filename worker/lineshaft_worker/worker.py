@@ -32,6 +32,7 @@ logger = log.get("worker")
 
 _IDLE_SECONDS = 5.0  # how long a lost wake-up can delay a run; +-20 % so that workers do not look in step
 _BATCH = 16  # runs per claim: keeps the script under a millisecond
+_HAND_BACK = 5.0  # seconds; a hand-back is one script, and if Redis is away the end of our lease does the same
 _LEAKED_TASKS = 3  # runs that swallowed their cancel; beyond it this process is not to be trusted any more
 
 
@@ -46,7 +47,6 @@ class RunWorker(Worker):
         self._queue = DEFAULT_QUEUE
         self._executions: dict[str, Execution] = {}
         self._draining = asyncio.Event()
-        self._drained = asyncio.Event()
         self._wanted = asyncio.Event()  # we have room and nothing to do: the waker may pop a token
         self._woken = asyncio.Event()
         self._room = asyncio.Event()
@@ -67,40 +67,39 @@ class RunWorker(Worker):
     # life
 
     async def main(self) -> None:
-        """Work until `stop` has drained everything."""
+        """Work until `stop`, then drain."""
         tasks: list[Callable[[], Any]] = [self._wake_up, self._watch_holdings, self._hear_cancels]
         background = [asyncio.create_task(task()) for task in tasks]
-        loop = asyncio.create_task(self._claim_runs())
+        claiming = asyncio.create_task(self._claim_runs())
+        stopping = asyncio.create_task(self._draining.wait())
         try:
-            done, _ = await asyncio.wait([loop, *background], return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait([stopping, claiming, *background], return_when=asyncio.FIRST_COMPLETED)
             for task in done:
-                task.result()
-            await self._drained.wait()
+                task.result()  # raises what ended a background task: then this process is of no use any more
+            await self._drain(claiming)
         finally:
-            for task in [loop, *background]:
+            for task in (stopping, claiming, *background):
                 task.cancel()
-            await asyncio.gather(loop, *background, return_exceptions=True)
+            await asyncio.gather(stopping, claiming, *background, return_exceptions=True)
 
     def stop(self) -> None:
         """Claim no more; let runs go on for the grace period, then hand back what is left. Call it from the loop."""
-        if not self._draining.is_set():
-            self._draining.set()
-            self._woken.set()
-            self._room.set()
-            self._drain_task = asyncio.get_running_loop().create_task(self._drain())
+        self._draining.set()
+        self._woken.set()
+        self._room.set()
 
-    async def _drain(self) -> None:
+    async def _drain(self, claiming: asyncio.Task[None]) -> None:
         logger.info("draining", runs=len(self._executions), grace=self._grace)
         for execution in self._executions.values():
             execution.drain()
+        # A claim may be on its way; if Redis is away it is given up, and the end of our lease frees what it took.
+        await asyncio.wait({claiming}, timeout=_HAND_BACK)
         if self.tasks:
             await asyncio.wait(list(self.tasks.values()), timeout=self._grace)
         for execution in list(self._executions.values()):
             execution.stop("drain")
         if self.tasks:
-            # Seconds: a hand-back is one script; if Redis is away our lease's end does the same.
-            await asyncio.wait(list(self.tasks.values()), timeout=5)
-        self._drained.set()
+            await asyncio.wait(list(self.tasks.values()), timeout=_HAND_BACK)
 
     async def close(self) -> None:
         """The connections belong to the client, which is closed by whoever made it."""
@@ -176,6 +175,8 @@ class RunWorker(Worker):
     def _start(self, claimed: Claim) -> None:
         execution = Execution(claimed)
         self._executions[claimed.run_id] = execution
+        if self._draining.is_set():
+            execution.stop("drain")
         task = asyncio.get_running_loop().create_task(self._guard(execution), name=f"run {claimed.run_id}")
         self.tasks[claimed.run_id] = task
         task.add_done_callback(lambda _: self._ended(claimed.run_id, execution))

@@ -34,14 +34,23 @@ def note(state: State, what: str, step: int) -> None:
         journal.write(json.dumps(line) + "\n")
 
 
+async def wait_at(gate: str | None) -> None:
+    if gate is None:
+        await asyncio.sleep(HOUR)
+    while gate and not is_open(gate):  # noqa: ASYNC110 - it is opened by another process
+        await asyncio.sleep(0.01)
+
+
+def is_open(gate: str) -> bool:
+    return Path(gate).exists()
+
+
 def step(number: int) -> Callable[[State], Awaitable[dict[str, Any]]]:
     async def run(state: State) -> dict[str, Any]:
         note(state, "began", number)
         try:
             if state.get("hold") == number:
-                gate = state.get("gate")
-                while gate is None or not Path(gate).exists():
-                    await asyncio.sleep(0.01 if gate else HOUR)
+                await wait_at(state.get("gate"))
         except asyncio.CancelledError:
             note(state, "cancelled", number)
             raise
