@@ -188,7 +188,6 @@ async def _again(
         with contextlib.suppress(NotImplementedError):
             await saver.adelete_for_runs([claim.run_id])
         return Plan(graph_input, _placed(config, claim))
-    at_head = own or head is None or _named(claim) in ("", head.checkpoint["id"])
     levels = await read_levels(graph, saver, _thread(claim) if own else _start(claim))
     if await at_breakpoint(saver, levels, claim.run_id, claim.spec.interrupt_before, claim.spec.interrupt_after):
         return Plan(None, config, finished=True)
@@ -197,6 +196,7 @@ async def _again(
             # "Resuming" goes for all subgraphs; one with memory that has not begun would skip its turn.
             config["configurable"][CONFIG_KEY_RESUMING] = False
         return Plan(None, config)
+    at_head = head is None or _named(claim) in ("", head.checkpoint["id"])
     if not at_head:
         config = _placed(config, claim)
     if not is_command:

@@ -10,7 +10,7 @@ if run[2] ~= 'pending' and run[2] ~= 'running' or run[3] then
 end
 if run[2] == 'pending' and not run[5] then
   settle_held(run_id, thread_id, false)
-  end_run(run_id, thread_id, 'interrupted', action == 'rollback', events_ttl, input_ttl)
+  end_run(run_id, thread_id, 'interrupted', action == 'rollback', {}, events_ttl, input_ttl)
   return 'ended'
 end
 -- It is running, or has been: its checkpoints are kept or taken back by its worker, or by the one that claims it next.

@@ -5,15 +5,15 @@
 -- `handled` is the cancel action that the worker has carried out ('' for none). `state` '' leaves the snapshot alone.
 -- Returns 'ok', or the cancel action ('interrupt', 'rollback') that came in meanwhile and must be carried out first.
 -- Refuses: FENCED.
-local run = redis.call('HMGET', K.run(run_id), 'thread', 'cancel', 'wrote', 'temporary', 'attempt', 'ended_by')
-if run[6] and run[6] == token then return 'ok' end
+local run = redis.call('HMGET', K.run(run_id), 'thread', 'cancel', 'wrote', 'temporary', 'ended_by')
+-- The same call again after a lost answer.
+if run[5] and run[5] == token then return 'ok' end
 if not holds(run_id, token) then return redis.error_reply('FENCED') end
 if run[2] and run[2] ~= handled then return run[2] end
 
 local thread_id = run[1]
 local thread, snapshot = K.thread(thread_id), K.thread_snapshot(thread_id)
 local rolled_back = handled == 'rollback'
-if #entries > 0 then append(thread_id, run_id, run[5], entries) end
 if state ~= '' then
   redis.call('HSET', snapshot, 'rev', rev, 'state', state, 'interrupts', interrupts)
 end
@@ -26,7 +26,7 @@ else
   redis.call('HDEL', snapshot, 'error')
 end
 settle_held(run_id, thread_id, run[3] == '1' and not rolled_back)
-end_run(run_id, thread_id, status, rolled_back, events_ttl, input_ttl)
+end_run(run_id, thread_id, status, rolled_back, entries, events_ttl, input_ttl)
 if run[4] == '1' then
   delete_thread_records(thread_id)
   redis.call('PEXPIRE', K.run(run_id), temporary_ttl)

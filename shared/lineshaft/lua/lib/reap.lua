@@ -2,16 +2,15 @@
 
 -- A run that has killed `max_crashes` workers ends as an error and is kept as a dead letter.
 local function bury(run_id, thread_id, crashes, events_ttl, input_ttl)
-  local run = redis.call('HMGET', K.run(run_id), 'graph', 'attempt', 'wrote')
+  local run = redis.call('HMGET', K.run(run_id), 'graph', 'wrote')
   local message = 'The worker died ' .. crashes .. ' times while it executed this run.'
   local error = '{"error":"WorkerCrashed","message":"' .. message .. '"}'
-  append(thread_id, run_id, run[2] or 0, { 'error', 'd', error })
   redis.call('XADD', K.dead(), 'MAXLEN', '~', 10000, '*', 'run', run_id, 'thread', thread_id, 'graph', run[1], 'crashes', crashes)
   redis.call('HSET', K.run(run_id), 'error', error)
   redis.call('HSET', K.thread(thread_id), 'status', 'error')
   redis.call('HSET', K.thread_snapshot(thread_id), 'error', error)
-  settle_held(run_id, thread_id, run[3] == '1')
-  end_run(run_id, thread_id, 'error', false, events_ttl, input_ttl)
+  settle_held(run_id, thread_id, run[2] == '1')
+  end_run(run_id, thread_id, 'error', false, { 'error', 'd', error }, events_ttl, input_ttl)
 end
 
 -- Take every run from a worker. `crashed`: it died with them, which counts against each.

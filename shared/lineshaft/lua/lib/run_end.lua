@@ -17,9 +17,9 @@ local function forget_run(run_id, thread_id)
   redis.call('ZREM', K.thread_runs(thread_id), run_id)
 end
 
--- Close the run's record and give the thread to the next run. `gone` drops the record (rollback).
--- `events_ttl` and `input_ttl` in ms.
-local function end_run(run_id, thread_id, status, gone, events_ttl, input_ttl)
+-- Close the run's record and give the thread to the next run. `gone` drops the record (rollback). `entries` are the
+-- run's last events; `events_ttl` and `input_ttl` in ms.
+local function end_run(run_id, thread_id, status, gone, entries, events_ttl, input_ttl)
   local run = redis.call('HMGET', K.run(run_id), 'worker', 'attempt', 'token')
   local queued = redis.call('HGET', K.thread(thread_id), 'queued')
   redis.call('ZREM', K.thread_waiting(thread_id), run_id)
@@ -27,7 +27,8 @@ local function end_run(run_id, thread_id, status, gone, events_ttl, input_ttl)
   if queued == run_id then redis.call('HDEL', K.thread(thread_id), 'queued') end
   redis.call('HINCRBY', K.run(run_id), 'epoch', 1)
   redis.call('HSET', K.run(run_id), 'status', status, 'updated', now, 'ended', now, 'ended_by', run[3] or '')
-  append(thread_id, run_id, run[2] or 0, { 'end', 'd', '"' .. status .. '"' })
+  for _, part in ipairs({ 'end', 'd', '"' .. status .. '"' }) do entries[#entries + 1] = part end
+  append(thread_id, run_id, run[2] or 0, entries)
   redis.call('HDEL', K.run(run_id), 'token', 'worker', 'not_before')
   redis.call('DEL', K.job(run_id))
   redis.call('PEXPIRE', K.run_input(run_id), input_ttl)
