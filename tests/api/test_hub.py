@@ -156,7 +156,7 @@ async def test_a_thread_that_nobody_watches_costs_nothing(hub: Hub, run: Attempt
         async with hub.watch(run.thread, "0-0"):
             await until(lambda: _is(listeners(client, run.thread), 1), "subscribed")
         await until(lambda: _is(listeners(client, run.thread), 0), "unsubscribed")
-    assert hub._watchers == hub._places == {} and not hub._dirty
+    assert not (hub._watchers or hub._places or hub._dirty)
 
 
 @pytest.mark.usefixtures("no_sweep")
@@ -169,7 +169,9 @@ async def test_a_thread_watched_again_at_once_is_still_heard(hub: Hub, run: Atte
 
 
 @pytest.mark.usefixtures("no_sweep")
-async def test_a_read_for_who_left_does_not_move_who_came(hub: Hub, run: Attempt, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_read_for_who_left_does_not_move_who_came(
+    hub: Hub, run: Attempt, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The last watcher leaves, and another comes from an older place, while the hub reads."""
     await run.emit("values", 0, 1)
     place = await run.desk.runs.position(run.thread)
@@ -194,7 +196,7 @@ async def test_a_read_for_who_left_does_not_move_who_came(hub: Hub, run: Attempt
 
 async def test_a_read_that_fails_is_read_again(hub: Hub, run: Attempt, monkeypatch: pytest.MonkeyPatch) -> None:
     original = hub._log.read_many
-    failed = []
+    failed: list[bool] = []
 
     async def fail_once(*args: Any) -> Any:
         if not failed:

@@ -109,7 +109,11 @@ def thread(values: bytes = b'{"n":1}', interrupts: bytes = b"{}", error: bytes =
     [
         (thread(), False, {"n": 1}),
         (thread(b"null"), False, {}),
-        (thread(interrupts=b'{"a":[{"id":"1"}],"b":[{"id":"2"}]}'), False, {"__interrupt__": [{"id": "1"}, {"id": "2"}]}),
+        (
+            thread(interrupts=b'{"a":[{"id":"1"}],"b":[{"id":"2"}]}'),
+            False,
+            {"__interrupt__": [{"id": "1"}, {"id": "2"}]},
+        ),
         (thread(error=b'{"error":"E","message":"m"}'), False, {"__error__": {"error": "E", "message": "m"}}),
         # Cancelled before it showed any values.
         (thread(error=b'{"error":"UserInterrupt","message":"m"}'), True, {"n": 1}),

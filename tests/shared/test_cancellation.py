@@ -23,7 +23,8 @@ async def desk(client: Client) -> AsyncIterator[Desk]:
 
 async def listening(client: Client, worker: str) -> bool:
     channel = client.keys.worker_channel(worker)
-    return (await client.command("PUBSUB", "NUMSUB", channel)) == [channel.encode(), 1]
+    answer: list[bytes | int] = await client.command("PUBSUB", "NUMSUB", channel)
+    return answer == [channel.encode(), 1]
 
 
 def test_lifetimes_are_those_of_the_settings(client: Client) -> None:

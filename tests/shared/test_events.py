@@ -93,6 +93,14 @@ async def test_ids_rise_when_the_clock_steps_back(client: Client, writer: Writer
     assert [e.id for e in await EventLog(client).read(writer.thread, "0-0")][1:] == [f"{later}-0008", f"{later}-0009"]
 
 
+async def test_ids_never_outgrow_their_digits(client: Client, writer: Writer) -> None:
+    later = 4_000_000_000_000
+    await client.command("HSET", client.keys.thread(writer.thread), "log_ms", later, "log_n", 9998)
+    await writer.append("1", "2", "3")
+    ids = [e.id for e in await EventLog(client).read(writer.thread, "0-0")][1:]
+    assert ids == [f"{later}-9999", f"{later + 1}-0000", f"{later + 1}-0001"]
+
+
 async def test_a_large_event_that_has_expired_is_a_gap(client: Client, writer: Writer) -> None:
     await writer.append("nowhere", kind="k")
     entry = (await EventLog(client).read(writer.thread, "0-0"))[-1]

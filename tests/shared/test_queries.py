@@ -61,10 +61,12 @@ async def test_a_question_is_answered(client: Client, asker: Queries, worker: Qu
 
 
 @pytest.mark.parametrize("kind", [BadRequest, Conflict, Invalid, NotFound])
-async def test_an_error_of_the_worker_is_raised_here(asker: Queries, worker: Queries, kind: type[LineshaftError]) -> None:
+async def test_an_error_of_the_worker_is_raised_here(
+    asker: Queries, worker: Queries, kind: type[LineshaftError]
+) -> None:
     asking = ask(asker)
     await worker.answer(await taken(worker), kind("no such thing"))
-    with pytest.raises(kind, match="^no such thing$"):
+    with pytest.raises(kind, match=r"^no such thing$"):
         await asking
 
 

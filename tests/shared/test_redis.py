@@ -56,7 +56,7 @@ async def test_many_at_once_meet_a_redis_that_knows_no_script(client: Client) ->
 async def test_a_scripts_refusal_is_our_error(client: Client) -> None:
     with pytest.raises(Fenced):
         await ask_state_unlock(client)
-    with pytest.raises(NotFound, match="^Thread with ID t not found$"):
+    with pytest.raises(NotFound, match=r"^Thread with ID t not found$"):
         await client.script("thread_delete", thread_id="t", limit=1)
     thread = await ThreadStore(client).create()
     with pytest.raises(Conflict):
@@ -110,7 +110,7 @@ async def test_without_redis_a_call_fails_when_its_patience_is_over(patience: fl
     ]
     for call in calls:
         began = time.monotonic()
-        with pytest.raises(Unavailable, match="^Redis is not available: ConnectionError$") as caught:
+        with pytest.raises(Unavailable, match=r"^Redis is not available: ConnectionError$") as caught:
             await call()
         assert time.monotonic() - began < patience + 0.5
         assert caught.value.retry_after == 2
@@ -127,10 +127,10 @@ async def test_a_full_redis_is_unavailable_for_what_is_new_and_there_for_what_mu
 ) -> None:
     await client.redis.config_set("maxmemory", 1)
     try:
-        with pytest.raises(Unavailable, match="^Redis is full$"):
+        with pytest.raises(Unavailable, match=r"^Redis is full$"):
             await ThreadStore(impatient).create()
         for atomic in (False, True):
-            with pytest.raises(Unavailable, match="^Redis is full$"):
+            with pytest.raises(Unavailable, match=r"^Redis is full$"):
                 await impatient.commands(("PING",), ("SET", "a", "1"), atomic=atomic)
         assert await impatient.script("wake", queue="runs") == 1
     finally:
@@ -173,7 +173,7 @@ def test_what_may_work_in_a_moment(error: Exception, transient: bool) -> None:
 
 async def test_a_blocking_pop_waits_longer_than_any_command(client: Client) -> None:
     blocking = client.blocking()
-    popping = asyncio.create_task(blocking.blpop(["list"], timeout=30))
+    popping: asyncio.Future[Any] = asyncio.ensure_future(blocking.blpop(["list"], timeout=30))  # type: ignore[arg-type]
 
     async def waits() -> bool:
         return b"cmd=blpop" in await client.command("CLIENT", "LIST")
@@ -227,7 +227,7 @@ async def test_check_reads_versions(
 
 
 async def test_check_of_a_redis_that_is_not_there(away: Client) -> None:
-    with pytest.raises(ConfigError, match="^Redis at unix:///nowhere/socket is not reachable: "):
+    with pytest.raises(ConfigError, match=r"^Redis at unix:///nowhere/socket is not reachable: "):
         await check(away)
 
 

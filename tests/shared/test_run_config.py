@@ -8,9 +8,7 @@ from lineshaft.run_config import Effective, effective
 from lineshaft.run_request import RunCreate, accept
 
 
-def merged(
-    assistant: dict[str, Any] | None = None, thread: dict[str, Any] | None = None, **fields: Any
-) -> Effective:
+def merged(assistant: dict[str, Any] | None = None, thread: dict[str, Any] | None = None, **fields: Any) -> Effective:
     request = msgspec.json.decode(msgspec.json.encode({"assistant_id": "g", **fields}), type=RunCreate)
     spec, _ = accept(request, stateless=False, request_id="q", requested_ms=5)
     spec.assistant_id = "a"

@@ -141,7 +141,7 @@ def test_commands(command: dict[str, Any]) -> None:
 
 
 def test_a_resume_needs_a_thread() -> None:
-    with pytest.raises(BadRequest, match="command.resume needs a thread"):
+    with pytest.raises(BadRequest, match="needs a thread"):
         accepted(stateless=True, command={"resume": 1})
     accepted(stateless=True, command={"goto": "a"})
 

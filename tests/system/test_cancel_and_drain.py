@@ -132,3 +132,16 @@ async def test_a_worker_that_stops_hands_a_run_back_whose_step_takes_too_long(
     assert watcher.attempts == [1, 1]
     assert watcher.steps == list(range(10))
     await until(lambda: server.output.count("stopped (exit code 0)") > stopped, "the worker has left in order")
+
+
+async def test_a_worker_stops_although_redis_does_not_answer(server: DevServer) -> None:
+    """Its lease's end does what it cannot."""
+    [redis] = server.find("redis")
+    worker = server.find("worker")[0]
+    stopped = server.output.count("stopped (exit code 0)")
+    os.kill(redis, signal.SIGSTOP)
+    try:
+        os.kill(worker, signal.SIGTERM)
+        await until(lambda: server.output.count("stopped (exit code 0)") > stopped, "the worker has left in order")
+    finally:
+        os.kill(redis, signal.SIGCONT)

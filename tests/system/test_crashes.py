@@ -5,6 +5,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import pytest
@@ -58,7 +59,7 @@ async def test_a_run_goes_on_elsewhere_when_the_process_that_executes_it_is_kill
     assert begun[4] == 1 or (durability == "async" and begun[4] == 2)
     assert begun[5:] == [2, 1, 1, 1, 1]
     assert watcher.steps[-5:] == [5, 6, 7, 8, 9]
-    thread = await sdk.threads.get(thread_id)
+    thread: Any = await sdk.threads.get(thread_id)
     assert (thread["status"], thread["values"]["done"]) == ("idle", list(range(10)))
     assert (await sdk.threads.get_state(thread_id))["next"] == []
     assert (await sdk.runs.get(thread_id, watcher.run_id))["status"] == "success"

@@ -15,7 +15,9 @@ import subprocess
 import sys
 import time
 import uuid
+from collections.abc import Coroutine
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -32,6 +34,7 @@ logger = log.get("worker parent")
 # Exit codes of the child (child.py).
 EXIT_CANNOT_START = 78  # EX_CONFIG of sysexits.h: starting again would not help
 EXIT_REPLACE = 75  # EX_TEMPFAIL: it has drained and wants to be replaced
+_FAREWELL_SECONDS = 5.0  # that a stop waits for Redis
 _RESTART_SECONDS = 0.5  # doubled up to 10 s while children die before they are ready
 
 
@@ -71,6 +74,9 @@ class Parent:
                 logger.warning("the worker's child died, starting another", code=code, seconds=delay)
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._stopping.wait(), delay)
+        except TimeoutError:
+            logger.warning("Redis is away, leaving without a farewell")
+            return 0
         finally:
             await self._client.close()
 
@@ -85,7 +91,9 @@ class Parent:
         """A child's whole life: lease, process, renewals, and its runs given back at the end."""
         worker = uuid.uuid4().hex[:16]
         self._ready = False
-        await self._renew(worker, begin=True)
+        await self._unless_stopping(self._renew(worker, begin=True))
+        if self._stopping.is_set():
+            return 0  # the signal came while there was no child to pass it on to
         read_end, write_end = os.pipe()
         environment = {
             **os.environ,
@@ -107,16 +115,29 @@ class Parent:
                 task.cancel()
             await asyncio.gather(renewing, hearing, return_exceptions=True)
         crashed = code not in (0, EXIT_REPLACE, EXIT_CANNOT_START)
-        released = await self._client.script(
-            "worker_release",
-            worker=worker,
-            crashed=crashed,
-            max_crashes=self._settings.lineshaft_max_crashes,
-            **lifetimes(self._client),
+        released = await self._unless_stopping(
+            self._client.script(
+                "worker_release",
+                worker=worker,
+                crashed=crashed,
+                max_crashes=self._settings.lineshaft_max_crashes,
+                **lifetimes(self._client),
+            )
         )
         if released:
             logger.warning("gave back the runs of a child that died", runs=released, code=code)
         return code
+
+    async def _unless_stopping(self, call: Coroutine[Any, Any, Any]) -> Any:
+        """Wait for a Redis that is away, but when we stop only for a moment: our lease's end does the rest.
+
+        Raises TimeoutError then.
+        """
+        calling = asyncio.ensure_future(call)
+        stopping = asyncio.ensure_future(self._stopping.wait())
+        await asyncio.wait({calling, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        return await asyncio.wait_for(calling, _FAREWELL_SECONDS)
 
     # the lease
 

@@ -52,6 +52,7 @@ class RunWorker(Worker):
         self._room = asyncio.Event()
         self._leaked = 0
         self._strays: Counter[str] = Counter()
+        self._early_cancels: set[str] = set()  # of runs that we do not know yet: their claim's answer is on the way
         self.replace = False  # the parent should start another process
         super().__init__(
             functions=[func(self._run_by_arq, name=FUNCTION)],
@@ -121,12 +122,15 @@ class RunWorker(Worker):
             try:
                 next_due, claims = await claim(self._client, self._worker_id, request, self._queue, room)
             except Fenced:
+                self._early_cancels.clear()
                 # The parent hears the same from its next renewal and replaces us; until then there is nothing to claim.
                 await self._idle(1.0)
                 continue
             request = uuid.uuid4().hex
             for claimed in claims:
                 self._start(claimed)
+            # Heard while this answer was on the way, or of runs that had just ended.
+            self._early_cancels.clear()
             if len(claims) < room:
                 idle = _IDLE_SECONDS * (0.8 + 0.4 * random.random())
                 await self._idle(min(idle, next_due / 1000) if next_due >= 0 else idle)
@@ -180,6 +184,8 @@ class RunWorker(Worker):
         task = asyncio.get_running_loop().create_task(self._guard(execution), name=f"run {claimed.run_id}")
         self.tasks[claimed.run_id] = task
         task.add_done_callback(lambda _: self._ended(claimed.run_id, execution))
+        if claimed.run_id in self._early_cancels:
+            execution.stop("cancel")
 
     def _ended(self, run_id: str, execution: Execution) -> None:
         if self._executions.get(run_id) is execution:
@@ -222,6 +228,8 @@ class RunWorker(Worker):
                     execution.missed = 0
                     execution.stop("cancel")
             for run_id in actions.keys() - self._executions.keys():
+                if actions[run_id]:
+                    self._early_cancels.add(run_id)
                 await self._return_stray(run_id)
 
     async def _return_stray(self, run_id: str) -> None:
@@ -240,3 +248,5 @@ class RunWorker(Worker):
         async for run_id in notifications(self._client, self._worker_id):
             if execution := self._executions.get(run_id):
                 execution.stop("cancel")
+            else:
+                self._early_cancels.add(run_id)

@@ -62,7 +62,8 @@ def step(number: int) -> Callable[[State], Awaitable[dict[str, Any]]]:
 
 def chain(length: int) -> CompiledStateGraph[State, None, State, State]:
     builder = StateGraph(State)
-    builder.add_sequence([(f"step_{number}", step(number)) for number in range(length)])
+    nodes: Any = [(f"step_{number}", step(number)) for number in range(length)]  # mypy cannot infer what State is there
+    builder.add_sequence(nodes)
     builder.add_edge(START, "step_0")
     return builder.compile()
 

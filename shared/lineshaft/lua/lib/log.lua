@@ -34,7 +34,13 @@ local function append(thread_id, run_id, attempt, entries)
   if bytes > 0 and redis.call('EXISTS', log) == 0 then bytes = 0 end
   local first
   for i = 1, #entries, 3 do
-    if now > ms then ms, n = now, 0 else n = n + 1 end
+    if now > ms then
+      ms, n = now, 0
+    elseif n < 9999 then
+      n = n + 1
+    else
+      ms, n = ms + 1, 0 -- clients compare ids as text, with n padded to four digits
+    end
     seq = seq + 1
     local id = string.format('%.0f-%d', ms, n)
     first = first or id
@@ -47,10 +53,12 @@ local function append(thread_id, run_id, attempt, entries)
   redis.call('PUBLISH', K.thread_bell(thread_id), run_id)
 end
 
--- Let the log die `ttl` ms after this run's end, but not before the runs that asked for longer.
+-- Let the log die `ttl` ms after this run's end, but not before the runs that asked for longer, nor while another run
+-- writes to it: then that one's end sets the time.
 local function expire_log(thread_id, ttl)
   local thread = K.thread(thread_id)
   local until_ms = math.max(now + ttl, tonumber(redis.call('HGET', thread, 'log_until') or 0))
   redis.call('HSET', thread, 'log_until', string.format('%.0f', until_ms))
+  if redis.call('HEXISTS', thread, 'active') == 1 then return end
   redis.call('PEXPIREAT', K.thread_events(thread_id), string.format('%.0f', until_ms))
 end
