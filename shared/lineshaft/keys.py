@@ -112,9 +112,9 @@ class Keys:
         """LIST of messages that the active run has taken and not yet made part of the state."""
         return f"{self.prefix}ls:thread:{thread_id}:held"
 
-    def thread_answers(self, thread_id: str) -> str:
-        """HASH of cached answers to state queries: query fingerprint -> `<rev>\\0<json>`."""
-        return f"{self.prefix}ls:thread:{thread_id}:answers"
+    def thread_answer(self, thread_id: str) -> str:
+        """HASH, a state that a worker was asked for while a run went on: rev, state. It has a TTL."""
+        return f"{self.prefix}ls:thread:{thread_id}:answer"
 
     def thread_bell(self, thread_id: str) -> str:
         """CHANNEL that rings when the thread's log has grown."""

@@ -22,12 +22,14 @@ class StoredState(Struct):
 
 async def stored_state(client: Client, thread_id: str) -> StoredState:
     """Read it in one round trip. Raises NotFound."""
-    (created, rev, graph_id), (stored_rev, state) = await client.commands(
+    (created, rev, graph_id), snapshot, answer = await client.commands(
         ("HMGET", client.keys.thread(thread_id), "created", "rev", "graph_id"),
         ("HMGET", client.keys.thread_snapshot(thread_id), "rev", "state"),
+        ("HMGET", client.keys.thread_answer(thread_id), "rev", "state"),
         atomic=True,
     )
     if created is None:
         raise NotFound(f"Thread with ID {thread_id} not found")
-    # Every checkpoint write moves the thread's rev; the snapshot says at which one it was taken.
-    return StoredState(graph_id.decode() if graph_id else None, rev is None, state if rev == stored_rev else None)
+    # Every checkpoint write moves the thread's rev; a stored state says at which one it was taken.
+    state = next((found for taken_at, found in (snapshot, answer) if taken_at == rev), None)
+    return StoredState(graph_id.decode() if graph_id else None, rev is None, state)

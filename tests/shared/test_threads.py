@@ -169,7 +169,7 @@ async def test_deleting_leaves_nothing(client: Client, threads: ThreadStore) -> 
         await redis(client).rpush(plain, "{}")
     await redis(client).xadd(keys.thread_events(thread_id), {"r": "x"})
     await redis(client).hset(keys.thread_snapshot(thread_id), "rev", 1)
-    await redis(client).hset(keys.thread_answers(thread_id), "q", "a")
+    await redis(client).hset(keys.thread_answer(thread_id), "q", "a")
 
     listener = client.blocking()
     pubsub = listener.pubsub(ignore_subscribe_messages=True)

@@ -124,8 +124,12 @@ class States:
 
     async def _state(self, query: StateQuery) -> Raw:
         async with self._open(query, self._saver) as graph:
+            rev = await self._rev(query.thread_id)
             snapshot = await graph.aget_state(_config(query), subgraphs=bool(query.args.get("subgraphs")))
-            return Raw(thread_state(snapshot))
+            state = thread_state(snapshot)
+            if not any(query.args.values()):
+                await self._client.script("state_answer", thread_id=query.thread_id, rev=rev, state=state)
+            return Raw(state)
 
     async def _history(self, query: StateQuery) -> Raw:
         args = query.args
@@ -162,6 +166,9 @@ class States:
                 await self._unlock(query, graph, lock_id, token, forget=run_id)
         return Raw(b"null")
 
+    async def _rev(self, thread_id: str) -> int:
+        return int(await self._client.command("HGET", self._client.keys.thread(thread_id), "rev") or 0)
+
     async def _lock(self, query: StateQuery) -> tuple[str, RedisSaver, str]:
         lock_id = uuid7()
         token = await self._client.script(
@@ -171,13 +178,13 @@ class States:
 
     async def _unlock(self, query: StateQuery, graph: Graph, lock_id: str, token: str, *, forget: str = "") -> None:
         snapshot = await graph.aget_state({"configurable": {"thread_id": query.thread_id, "checkpoint_ns": ""}})
-        rev = await self._client.command("HGET", self._client.keys.thread(query.thread_id), "rev")
+        rev = await self._rev(query.thread_id)
         try:
             await self._client.script(
                 "state_unlock",
                 lock_id=lock_id,
                 token=token,
-                rev=int(rev or 0),
+                rev=rev,
                 thread_status=thread_status(snapshot),
                 state=thread_state(snapshot) if exists(snapshot) or forget else b"",
                 interrupts=thread_interrupts(snapshot),

@@ -25,5 +25,5 @@ local function delete_thread_records(thread_id)
   unindex_thread(thread_id)
   delete_checkpoints(thread_id)
   redis.call('UNLINK', K.thread(thread_id), K.thread_snapshot(thread_id), K.thread_waiting(thread_id),
-    K.thread_runs(thread_id), K.thread_inbox(thread_id), K.thread_held(thread_id), K.thread_answers(thread_id))
+    K.thread_runs(thread_id), K.thread_inbox(thread_id), K.thread_held(thread_id), K.thread_answer(thread_id))
 end
