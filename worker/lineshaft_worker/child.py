@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +66,22 @@ def main() -> int:
         return EXIT_CANNOT_START
     worker = os.environ["LINESHAFT_WORKER_ID"]
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        return runner.run(_work(settings, graphs, worker, options.jobs))
+        return run_to_the_end(runner.get_loop(), _work(settings, graphs, worker, options.jobs))
+
+
+def run_to_the_end(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, int]) -> int:
+    """Run the loop until `work` is done, though a graph calls `sys.exit`.
+
+    asyncio lets that end the loop at once, with all other runs in it. Only the run whose code it was should fail.
+    """
+    task = loop.create_task(work)
+    while True:
+        try:
+            return loop.run_until_complete(task)
+        except SystemExit as error:
+            if task.done():
+                raise
+            logger.warning("a graph's code wanted to end the process", code=error.code)
 
 
 def _complain(text: str) -> None:

@@ -7,12 +7,14 @@ its slots, never starve it. (A held GIL does: then another worker answers.)
 import asyncio
 import contextlib
 import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import redis.exceptions as rx
 from langchain_core.runnables import RunnableConfig
 from langgraph.errors import EmptyInputError, InvalidUpdateError
-from msgspec import Raw
+from msgspec import Raw, ValidationError
 
 from lineshaft import log
 from lineshaft.errors import BadRequest, Fenced, Invalid, LineshaftError
@@ -31,6 +33,7 @@ from .streaming import place
 logger = log.get("control")
 
 _AT_ONCE = 4  # answers under way: a large history must not keep others waiting
+_TOO_LONG = 30.0  # seconds; the asker has left long ago, and a factory that hangs must not keep one of these places
 
 
 class ControlLane:
@@ -69,7 +72,11 @@ class ControlLane:
 
         async def respond(query: StateQuery) -> None:
             try:
-                await queries.answer(query, await states.answer(query))
+                async with asyncio.timeout(_TOO_LONG):
+                    outcome = await states.answer(query)
+                await queries.answer(query, outcome)
+            except TimeoutError:
+                logger.warning("gave up on a state query", kind=query.kind, graph=query.graph_id, seconds=_TOO_LONG)
             finally:
                 room.release()
 
@@ -83,6 +90,8 @@ class ControlLane:
                     if not is_transient(error):
                         raise
                     await asyncio.sleep(0.5)  # seconds: Redis is away
+                except ValidationError as error:
+                    logger.warning("cannot read a state query; is its gateway newer?", error=str(error))
                 if query is None:
                     room.release()
                     continue
@@ -117,13 +126,13 @@ class States:
             logger.exception("a state query failed", kind=query.kind, thread_id=query.thread_id)
             return BadRequest(f"{type(error).__name__}: {error}")
 
-    def _open(self, query: StateQuery, saver: RedisSaver) -> Any:
+    def _open(self, query: StateQuery) -> Any:
         config: RunnableConfig = {"configurable": {"thread_id": query.thread_id}}
         access: Any = "threads.update" if query.kind == "update" else "threads.read"
-        return self._graphs.open(query.graph_id, config, checkpointer=saver, store=self._store, access=access)
+        return self._graphs.open(query.graph_id, config, checkpointer=self._saver, store=self._store, access=access)
 
     async def _state(self, query: StateQuery) -> Raw:
-        async with self._open(query, self._saver) as graph:
+        async with self._open(query) as graph:
             rev = await self._rev(query.thread_id)
             snapshot = await graph.aget_state(_config(query), subgraphs=bool(query.args.get("subgraphs")))
             state = thread_state(snapshot)
@@ -134,7 +143,7 @@ class States:
     async def _history(self, query: StateQuery) -> Raw:
         args = query.args
         before = args.get("before")
-        async with self._open(query, self._saver) as graph:
+        async with self._open(query) as graph:
             rows = graph.aget_state_history(
                 _config(query),
                 filter=args.get("metadata") or None,
@@ -145,12 +154,8 @@ class States:
 
     async def _update(self, query: StateQuery) -> Raw:
         """Write values as if a node had returned them."""
-        lock_id, saver, token = await self._lock(query)
-        async with self._open(query, saver) as graph:
-            try:
-                config = await graph.aupdate_state(_config(query), query.args.get("values"), query.args.get("as_node"))
-            finally:
-                await self._unlock(query, graph, lock_id, token)
+        async with self._change(query) as (graph, _):
+            config = await graph.aupdate_state(_config(query), query.args.get("values"), query.args.get("as_node"))
         checkpoint = place(config) or {}
         shown = {"checkpoint": checkpoint, "configurable": checkpoint, "checkpoint_id": checkpoint.get("checkpoint_id")}
         return Raw(to_json(shown))
@@ -158,40 +163,46 @@ class States:
     async def _delete_run(self, query: StateQuery) -> Raw:
         """Take back all that a finished run did, and forget it."""
         run_id = query.args["run_id"]
-        lock_id, saver, token = await self._lock(query)
-        async with self._open(query, saver) as graph:
-            try:
-                await saver.rollback(run_id)
-            finally:
-                await self._unlock(query, graph, lock_id, token, forget=run_id)
+        async with self._change(query, forget=run_id) as (_, saver):
+            await saver.rollback(run_id)
         return Raw(b"null")
 
     async def _rev(self, thread_id: str) -> int:
         return int(await self._client.command("HGET", self._client.keys.thread(thread_id), "rev") or 0)
 
-    async def _lock(self, query: StateQuery) -> tuple[str, RedisSaver, str]:
-        lock_id = uuid7()
-        token = await self._client.script(
-            "state_lock", lock_id=lock_id, thread_id=query.thread_id, worker=self._worker, query_id=query.query_id
-        )
-        return lock_id, self._saver.for_run(lock_id, token.decode()), token.decode()
-
-    async def _unlock(self, query: StateQuery, graph: Graph, lock_id: str, token: str, *, forget: str = "") -> None:
-        snapshot = await graph.aget_state({"configurable": {"thread_id": query.thread_id, "checkpoint_ns": ""}})
-        rev = await self._rev(query.thread_id)
-        try:
-            await self._client.script(
-                "state_unlock",
-                lock_id=lock_id,
-                token=token,
-                rev=rev,
-                thread_status=thread_status(snapshot),
-                state=thread_state(snapshot) if exists(snapshot) or forget else b"",
-                interrupts=thread_interrupts(snapshot),
-                forget=forget,
+    @asynccontextmanager
+    async def _change(self, query: StateQuery, *, forget: str = "") -> AsyncIterator[tuple[Graph, RedisSaver]]:
+        """The graph, and the right to write to the thread. At the end its new state is stored; if it fails, nothing."""
+        # The factory comes first: it may fail, or take its time, and nobody should find the thread locked meanwhile.
+        async with self._open(query) as graph:
+            lock_id = uuid7()
+            token = await self._client.script(
+                "state_lock", lock_id=lock_id, thread_id=query.thread_id, worker=self._worker, query_id=query.query_id
             )
-        except Fenced:
-            raise Invalid("The change was interrupted; nothing of it may have been kept") from None
+            graph.checkpointer = saver = self._saver.for_run(lock_id, token.decode())
+            stored: dict[str, Any] = {"rev": 0, "thread_status": "", "state": b"", "interrupts": b"", "forget": ""}
+            try:
+                yield graph, saver
+                stored = await self._snapshot(query, graph, forget)
+            except Exception:
+                await saver.rollback(lock_id)
+                raise
+            finally:
+                try:
+                    await self._client.script("state_unlock", lock_id=lock_id, token=token, **stored)
+                except Fenced:
+                    raise Invalid("The change was interrupted; nothing of it may have been kept") from None
+
+    async def _snapshot(self, query: StateQuery, graph: Graph, forget: str) -> dict[str, Any]:
+        """What the thread shows after a change: arguments of the script that ends it."""
+        snapshot = await graph.aget_state({"configurable": {"thread_id": query.thread_id, "checkpoint_ns": ""}})
+        return {
+            "rev": await self._rev(query.thread_id),
+            "thread_status": thread_status(snapshot),
+            "state": thread_state(snapshot) if exists(snapshot) or forget else b"",
+            "interrupts": thread_interrupts(snapshot),
+            "forget": forget,
+        }
 
 
 def _config(query: StateQuery) -> RunnableConfig:

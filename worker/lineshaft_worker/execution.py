@@ -1,8 +1,8 @@
 """A claimed run being executed, and the one way to stop it."""
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Any, Literal
+from collections.abc import Awaitable, Coroutine
+from typing import Any, Literal, TypeVar
 
 from langgraph.errors import GraphDrained
 from langgraph.runtime import RunControl
@@ -13,6 +13,7 @@ from lineshaft.errors import Fenced
 from .claim import Claim
 from .encoding import error_json
 
+T = TypeVar("T")
 StopReason = Literal["cancel", "lost", "drain", "timeout"]
 # Seconds between a first and a second cancel, and then until a run that swallows both is abandoned: its end takes the
 # token from it, so whatever it still does changes nothing.
@@ -37,18 +38,37 @@ class Execution:
         self.leaked = False  # the graph swallowed its cancel and goes on somewhere in this process
         self._stopping = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._opening: asyncio.Timeout | None = None
 
     def stop(self, reason: StopReason) -> None:
         """Stop the graph now. The first reason stands; but a run that is lost is lost, whatever was wanted before."""
         if reason == "lost" or self.reason is None:
             self.reason = reason
         self._stopping.set()
+        if self._opening is not None and not self._opening.expired():
+            self._opening.reschedule(0)
         if self._task is not None:
             self._task.cancel()
 
     def drain(self) -> None:
         """Let the graph stop at its next step boundary."""
         self.control.request_drain("the worker is stopping")
+
+    async def open(self, opening: Awaitable[T], *, seconds: float) -> T | None:
+        """Wait until a factory has made the graph, for `seconds` at most. None: it was stopped before, see `stopped`.
+
+        The factory runs in its caller's task, in which it is also cleaned up: many a client library insists on that.
+        """
+        try:
+            async with asyncio.timeout(0 if self._stopping.is_set() else seconds) as self._opening:
+                return await opening
+        except TimeoutError:
+            if self._opening is None or not self._opening.expired():
+                raise  # the factory's own
+            self.reason = self.reason or "timeout"
+            return None
+        finally:
+            self._opening = None
 
     async def run(self, graph: Coroutine[Any, Any, None], *, seconds: float) -> Outcome | None:
         """Run the graph to its end, for `seconds` at most. None: it was stopped and is to go on elsewhere.
@@ -72,13 +92,13 @@ class Execution:
                 await asyncio.wait({self._task}, timeout=_CANCEL_AGAIN)
             if not self._task.done():
                 self.leaked = True
-                return self._stopped()
+                return self.stopped()
         return self._result(self._task)
 
     def _result(self, task: asyncio.Task[None]) -> Outcome | None:
         if task.cancelled():
             # With no reason of ours the graph cancelled itself.
-            return self._stopped() if self.reason else Outcome("error", error_json(asyncio.CancelledError("cancelled")))
+            return self.stopped() if self.reason else Outcome("error", error_json(asyncio.CancelledError("cancelled")))
         error = task.exception()
         if error is None:
             return Outcome("success")
@@ -87,9 +107,10 @@ class Execution:
         if isinstance(error, GraphDrained):
             self.reason = self.reason or "drain"
         # A graph may turn its cancellation into an error of its own.
-        return self._stopped() if self.reason else Outcome("error", error_json(error))
+        return self.stopped() if self.reason else Outcome("error", error_json(error))
 
-    def _stopped(self) -> Outcome | None:
+    def stopped(self) -> Outcome | None:
+        """What a stop makes of the attempt; None: it is to go on elsewhere."""
         if self.reason == "cancel":
             return Outcome("interrupted")
         if self.reason == "timeout":

@@ -6,7 +6,7 @@ from typing import Any
 
 from lineshaft import log
 from lineshaft.cancellation import lifetimes
-from lineshaft.errors import Fenced
+from lineshaft.errors import Fenced, LineshaftError
 from lineshaft.event_sink import EventSink
 from lineshaft.redis import Client
 
@@ -45,21 +45,23 @@ class Executor:
             async with AsyncExitStack() as stack:
                 graph: Graph | None = None
                 outcome: Outcome | None
+                limit = self._client.settings.bg_job_timeout_secs
                 try:
                     opening = self._graphs.open(
                         claim.graph_id, run_config(claim), checkpointer=saver, store=store, context=claim.config.context
                     )
-                    graph = await stack.enter_async_context(opening)
+                    graph = await execution.open(stack.enter_async_context(opening), seconds=limit)
                 except Exception as error:  # noqa: BLE001 - whatever a user's factory raises ends this run, not the worker
                     if await self._wait_for_graph(execution):
                         return
                     outcome = Outcome("error", error_json(error))
                 else:
-                    if claim.cancel:
+                    if graph is None:
+                        outcome = execution.stopped()
+                    elif claim.cancel:
                         # Its worker died before it could stop it: there is nothing to run, only to settle.
                         outcome = Outcome("interrupted")
                     else:
-                        limit = self._client.settings.bg_job_timeout_secs
                         outcome = await execution.run(self._stream(execution, graph, sink), seconds=limit)
                 if outcome is None:
                     await self._give_back(execution, sink)
@@ -124,11 +126,17 @@ class Executor:
         self, execution: Execution, graph: Graph | None, saver: RedisSaver, *, fresh: bool
     ) -> dict[str, Any]:
         """What the thread shows from now on: arguments of the script that ends the run."""
-        nothing = {"rev": 0, "thread_status": "idle", "state": b"", "interrupts": b""}
+        unchanged = {"rev": 0, "thread_status": "", "state": b"", "interrupts": b""}
         thread_id = execution.claim.thread_id
         if graph is None or execution.claim.temporary:
-            return nothing
-        shown = await graph.aget_state({"configurable": {"thread_id": thread_id, "checkpoint_ns": ""}})
+            return unchanged
+        try:
+            shown = await graph.aget_state({"configurable": {"thread_id": thread_id, "checkpoint_ns": ""}})
+        except LineshaftError:
+            raise
+        except Exception as error:  # noqa: BLE001 - a user's schema or reducer: values of a Pydantic state may not fit it
+            logger.warning("a thread's state cannot be shown", thread_id=thread_id, error=repr(error))
+            return unchanged
         status = thread_status(shown)
         rev = saver.rev
         if fresh or (not rev and execution.claim.wrote):
@@ -136,7 +144,7 @@ class Executor:
             rev = int(await self._field(self._client.keys.thread(thread_id), "rev") or 0)
         if not rev or not exists(shown):
             # The run wrote nothing: what the thread shows is still right.
-            return {**nothing, "thread_status": status}
+            return {**unchanged, "thread_status": status}
         return {
             "rev": rev,
             "thread_status": status,
@@ -158,8 +166,9 @@ class Executor:
         known = claim.graph_id in self._graphs.names or claim.graph_id in self._graphs.errors
         if known:
             return False
+        since = await self._field(self._client.keys.run(claim.run_id), "lacked")
         now, _ = await self._client.command("TIME")
-        if int(now) - claim.created / 1000 > _GRAPH_WAIT:
+        if since and int(now) - int(since) / 1000 > _GRAPH_WAIT:
             return False
         await self._client.script("run_hand_back", run_id=claim.run_id, token=claim.token, delay=1000)
         return True

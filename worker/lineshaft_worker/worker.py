@@ -10,7 +10,6 @@ import contextlib
 import random
 import signal
 import uuid
-from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -51,7 +50,7 @@ class RunWorker(Worker):
         self._woken = asyncio.Event()
         self._room = asyncio.Event()
         self._leaked = 0
-        self._strays: Counter[str] = Counter()
+        self._strays: set[str] = set()  # runs that Redis said we hold, and we did not execute
         self._early_cancels: set[str] = set()  # of runs that we do not know yet: their claim's answer is on the way
         self.replace = False  # the parent should start another process
         super().__init__(
@@ -71,12 +70,13 @@ class RunWorker(Worker):
         """Work until `stop`, then drain."""
         tasks: list[Callable[[], Any]] = [self._wake_up, self._watch_holdings, self._hear_cancels]
         background = [asyncio.create_task(task()) for task in tasks]
-        claiming = asyncio.create_task(self._claim_runs())
+        claiming = asyncio.create_task(self._claim_runs(waker=background[0]))
         stopping = asyncio.create_task(self._draining.wait())
         try:
             done, _ = await asyncio.wait([stopping, claiming, *background], return_when=asyncio.FIRST_COMPLETED)
             for task in done:
-                task.result()  # raises what ended a background task: then this process is of no use any more
+                if not task.cancelled():
+                    task.result()  # raises what ended a background task: then this process is of no use any more
             await self._drain(claiming)
         finally:
             for task in (stopping, claiming, *background):
@@ -111,11 +111,14 @@ class RunWorker(Worker):
 
     # claiming
 
-    async def _claim_runs(self) -> None:
+    async def _claim_runs(self, waker: asyncio.Task[None]) -> None:
         request = uuid.uuid4().hex
         while not self._draining.is_set():
             room = min(self.max_jobs - len(self.tasks), _BATCH)
             if room <= 0:
+                if self._woken.is_set():  # by a token that came while the last of our room was taken
+                    self._woken.clear()
+                    await self._pass_token_on()
                 self._room.clear()
                 await self._room.wait()
                 continue
@@ -134,7 +137,9 @@ class RunWorker(Worker):
             if len(claims) < room:
                 idle = _IDLE_SECONDS * (0.8 + 0.4 * random.random())
                 await self._idle(min(idle, next_due / 1000) if next_due >= 0 else idle)
-        # A token that arrived while we stopped belongs to another worker.
+        # A token that arrived while we stopped, perhaps for the very runs that we hand back, belongs to another worker.
+        waker.cancel()
+        await asyncio.wait({waker})
         await self._pass_token_on()
 
     async def _idle(self, seconds: float) -> None:
@@ -146,8 +151,8 @@ class RunWorker(Worker):
     async def _wake_up(self) -> None:
         """Keep one blocking pop outstanding while we want work.
 
-        A pop is never cancelled (the token it may have taken would be lost), and its own timeout is not our timer
-        (Redis looks at those ten times a second only). A token that we cannot use goes to somebody who can.
+        A pop is not cancelled while we work (the token it may have taken would be lost), and its own timeout is not our
+        timer (Redis looks at those ten times a second only). A token that we cannot use goes to somebody who can.
         """
         blocking = self._client.blocking()
         key = self._client.keys.wake(self._queue)
@@ -203,9 +208,7 @@ class RunWorker(Worker):
     async def _guard(self, execution: Execution) -> None:
         try:
             await self._executor.run(execution)
-        except (
-            Exception
-        ):  # one run's trouble must not end the worker; its lease stays ours until the holdings are compared
+        except Exception:  # one run's trouble must not end the worker; it stays ours until the holdings are compared
             logger.exception("a run could not be brought to its end", run_id=execution.claim.run_id)
 
     async def _watch_holdings(self) -> None:
@@ -216,28 +219,29 @@ class RunWorker(Worker):
             count = len(self._executions)
             held = await self._client.script("worker_holdings", worker=self._worker_id, count=count)
             if held == b"ok":
+                self._strays.clear()
                 continue
             actions = {held[i].decode(): held[i + 1].decode() for i in range(0, len(held), 2)}
             for run_id, execution in list(self._executions.items()):
                 if run_id not in actions:
-                    # A claim or an end may be between Redis and us: only a second look in a row is a loss.
+                    # Its end may be between Redis and us: only a second look in a row is a loss.
                     execution.missed += 1
                     if execution.missed >= 2:
                         execution.stop("lost")
-                elif actions[run_id]:
-                    execution.missed = 0
+                    continue
+                execution.missed = 0
+                if actions[run_id]:
                     execution.stop("cancel")
-            for run_id in actions.keys() - self._executions.keys():
+            # Their claim may be on the way to us: here, too, only a second look in a row tells.
+            before, self._strays = self._strays, actions.keys() - self._executions.keys()
+            for run_id in self._strays.copy():
                 if actions[run_id]:
                     self._early_cancels.add(run_id)
-                await self._return_stray(run_id)
+                if run_id in before:
+                    await self._return_stray(run_id)
 
     async def _return_stray(self, run_id: str) -> None:
         """A run that Redis says we hold and we do not execute: its claim's answer was lost, or its end failed."""
-        self._strays[run_id] += 1
-        if self._strays[run_id] < 2 or run_id in self._executions:
-            return  # its claim may be on the way to us, or its end on the way to Redis
-        del self._strays[run_id]
         token = await self._client.command("HGET", self._client.keys.run(run_id), "token")
         if token and token.decode().partition(".")[2] == self._worker_id:
             logger.warning("returning a run that this worker holds but does not execute", run_id=run_id)

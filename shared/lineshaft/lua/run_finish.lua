@@ -2,7 +2,8 @@
 -- FLAGS allow-oom
 -- USES lib/now lib/fence lib/index lib/queue lib/log lib/checkpoints lib/run_end lib/thread_end
 -- ARGV run_id token status error handled rev thread_status state interrupts events_ttl input_ttl temporary_ttl entries...
--- `handled` is the cancel action that the worker has carried out ('' for none). `state` '' leaves the snapshot alone.
+-- `handled` is the cancel action that the worker has carried out ('' for none). `state` '' leaves the snapshot alone,
+-- `thread_status` '' the thread's status.
 -- Returns 'ok', or the cancel action ('interrupt', 'rollback') that came in meanwhile and must be carried out first.
 -- Refuses: FENCED.
 local run = redis.call('HMGET', K.run(run_id), 'thread', 'cancel', 'wrote', 'temporary', 'ended_by')
@@ -17,7 +18,7 @@ local rolled_back = handled == 'rollback'
 if state ~= '' then
   redis.call('HSET', snapshot, 'rev', rev, 'state', state, 'interrupts', interrupts)
 end
-redis.call('HSET', thread, 'status', thread_status)
+if thread_status ~= '' then redis.call('HSET', thread, 'status', thread_status) end
 touch_thread_state(thread_id, now)
 if error ~= '' then
   redis.call('HSET', snapshot, 'error', error)

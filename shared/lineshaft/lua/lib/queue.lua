@@ -52,6 +52,7 @@ local function requeue(run_id, not_before)
   unclaim(run_id, run[1], run[2])
   redis.call('HINCRBY', K.run(run_id), 'epoch', 1)
   redis.call('HDEL', K.run(run_id), 'token', 'worker')
+  if not not_before then redis.call('HDEL', K.run(run_id), 'lacked') end
   redis.call('HSET', K.run(run_id), 'status', 'pending', 'not_before', not_before or 0)
   redis.call('ZADD', K.thread_waiting(run[1]), run[3], run_id)
   admit(run[1])
