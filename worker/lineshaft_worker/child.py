@@ -5,7 +5,6 @@ import asyncio
 import os
 import signal
 import sys
-import threading
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
@@ -24,20 +23,18 @@ from lineshaft.settings import Settings, from_environment
 from .control import ControlLane
 from .executor import Executor
 from .graphs import Graphs
-from .life import beat
+from .life import beat, say
 from .parent import EXIT_CANNOT_START, EXIT_REPLACE
 from .schemas import describe
 from .store import RedisStore
 from .worker import RunWorker
 
 logger = log.get("worker")
-_write_lock = threading.Lock()
 
 
 def tell(event: dict[str, Any]) -> None:
     """Send one line to the parent."""
-    with _write_lock:
-        os.write(int(os.environ["LINESHAFT_LIFE_FD"]), msgspec.json.encode(event) + b"\n")
+    say(int(os.environ["LINESHAFT_LIFE_FD"]), msgspec.json.encode(event))
 
 
 def main() -> int:

@@ -122,7 +122,7 @@ class States:
         except (ValueError, TypeError, InvalidUpdateError, EmptyInputError) as error:
             # langgraph's word for values, nodes or checkpoints that do not fit the graph.
             return BadRequest(str(error) or type(error).__name__)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             logger.exception("a state query failed", kind=query.kind, thread_id=query.thread_id)
             return BadRequest(f"{type(error).__name__}: {error}")
 

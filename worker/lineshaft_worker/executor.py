@@ -51,7 +51,7 @@ class Executor:
                         claim.graph_id, run_config(claim), checkpointer=saver, store=store, context=claim.config.context
                     )
                     graph = await execution.open(stack.enter_async_context(opening), seconds=limit)
-                except Exception as error:  # noqa: BLE001 - whatever a user's factory raises ends this run, not the worker
+                except (Exception, SystemExit) as error:  # noqa: BLE001 - a user's factory ends its run, not the worker
                     if await self._wait_for_graph(execution):
                         return
                     outcome = Outcome("error", error_json(error))

@@ -7,6 +7,16 @@ import threading
 import time
 from pathlib import Path
 
+_lock = threading.Lock()
+
+
+def say(fd: int, line: bytes) -> None:
+    """Write one line, whole: beats and news come from different threads, and a long line takes several writes."""
+    rest = line + b"\n"
+    with _lock:
+        while rest:
+            rest = rest[os.write(fd, rest) :]
+
 
 def beat(fd: int, seconds: float) -> None:
     """Write an empty line every `seconds` from a thread of its own: a blocked event loop does not stop it."""
@@ -14,7 +24,7 @@ def beat(fd: int, seconds: float) -> None:
     def run() -> None:
         while True:
             try:
-                os.write(fd, b"\n")
+                say(fd, b"")
             except OSError:
                 return  # the parent is gone, and so are we in a moment
             time.sleep(seconds)

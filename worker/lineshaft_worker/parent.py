@@ -175,7 +175,7 @@ class Parent:
 
     async def _hear(self, fd: int) -> None:
         """Lines from the child: empty ones are beats, the others are news for whoever started us."""
-        reader = asyncio.StreamReader()
+        reader = asyncio.StreamReader(limit=2**20)  # a line may name many files
         transport, _ = await asyncio.get_running_loop().connect_read_pipe(
             lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(fd, "rb")
         )

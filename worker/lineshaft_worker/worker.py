@@ -237,7 +237,7 @@ class RunWorker(Worker):
             for run_id in self._strays.copy():
                 if actions[run_id]:
                     self._early_cancels.add(run_id)
-                if run_id in before:
+                if run_id in before and run_id not in self._executions:
                     await self._return_stray(run_id)
 
     async def _return_stray(self, run_id: str) -> None:
