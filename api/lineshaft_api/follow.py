@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 from aiohttp import web
 
 from lineshaft.errors import NotFound
-from lineshaft.events import END, Entry
+from lineshaft.events import END, Entry, is_later
 from lineshaft.runs import RunStore
 
 from .context import DRAINING
@@ -32,6 +32,8 @@ async def follow(hub: Hub, runs: RunStore, thread_id: str, run_id: str, after: s
             left = silent_since + HEARTBEAT_SECONDS - time.monotonic()
             page = await watcher.next(left) if left > 0 else []
             own = [entry for entry in page if entry.run_id == run_id]
+            if page and not page[0].run_id and await has_lost(runs, thread_id, run_id, page[0]):
+                own.insert(0, page[0])
             if own and own[-1].event == END:
                 if own[:-1]:
                     yield own[:-1]
@@ -41,6 +43,15 @@ async def follow(hub: Hub, runs: RunStore, thread_id: str, run_id: str, after: s
                 silent_since = time.monotonic()
             if not page and await ended(runs, thread_id, run_id):
                 return
+
+
+async def has_lost(runs: RunStore, thread_id: str, run_id: str, gap: Entry) -> bool:
+    """Whether a gap in the thread's log is one in the run's events: what was dropped may all be other runs'."""
+    try:
+        record = await runs.record(thread_id, run_id)
+    except NotFound:
+        return True
+    return bool(record.first) and not is_later(record.first, gap.id)
 
 
 async def ended(runs: RunStore, thread_id: str, run_id: str) -> bool:

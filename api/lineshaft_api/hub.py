@@ -13,7 +13,7 @@ from typing import Any
 import redis.exceptions as rx
 
 from lineshaft import log
-from lineshaft.events import Entry, EventLog
+from lineshaft.events import Entry, EventLog, is_later
 from lineshaft.redis import Client
 
 logger = log.get("hub")
@@ -52,9 +52,9 @@ class Watcher:
                 # Before the read, so that what comes during it is queued: no gap between log and queue.
                 self._behind = False
                 page = await self._log.read(self._thread_id, self._place, _PAGE)
-                self._behind = self._behind or len(page) == _PAGE
+                self._behind = self._behind or len(page) >= _PAGE
             else:
-                page = [entry for entry in self._queue if _later(entry.id, self._place)]
+                page = [entry for entry in self._queue if is_later(entry.id, self._place)]
                 self._queue.clear()
             if page:
                 self._place = page[-1].id
@@ -174,10 +174,3 @@ class Hub:
             await asyncio.sleep(_SWEEP_SECONDS)
             if self._watchers:
                 self._ring(*self._watchers)
-
-
-def _later(left: str, right: str) -> bool:
-    """Whether one log id comes after another; `n` may be padded or not."""
-    left_ms, _, left_n = left.partition("-")
-    right_ms, _, right_n = right.partition("-")
-    return (int(left_ms), int(left_n or 0)) > (int(right_ms), int(right_n or 0))

@@ -121,7 +121,7 @@ class EventSink:
             key = self._client.keys.blob(blob_id)
             slices = [data[i : i + _SLICE_BYTES] for i in range(0, len(data), _SLICE_BYTES)]
             commands += [("DEL", key), *(("RPUSH", key, s) for s in slices), ("EXPIRE", key, _BLOB_TTL)]
-            entries += [event, "k", blob_id]
+            entries += [event, "k", f"{blob_id}:{len(data)}"]
         self._batch += 1
         await self._client.after(
             commands, "run_append", run_id=self._run_id, token=self._token, batch=self._batch, entries=entries

@@ -37,9 +37,18 @@ class EventLog:
 
     async def read(self, thread_id: str, after: str, count: int = 500) -> list[Entry]:
         """Up to `count` entries behind the id `after` (exclusive; `0-0` is the beginning)."""
-        key = self._client.keys.thread_events(thread_id)
-        rows = await self._client.command("XRANGE", key, f"({redis_id(after)}", "+", "COUNT", count)
-        return await self._entries(rows)
+        keys = self._client.keys
+        rows, trimmed = await self._client.commands(
+            ("XRANGE", keys.thread_events(thread_id), f"({redis_id(after)}", "+", "COUNT", count),
+            ("HGET", keys.thread(thread_id), "log_trimmed"),
+            atomic=True,
+        )
+        entries = await self._entries(rows)
+        if trimmed and is_later(lost := trimmed.decode(), after):
+            # For readers of every run: whose events are gone, nobody knows any more.
+            data = msgspec.json.encode({"reason": "older events have been dropped", "until": client_id(lost)})
+            entries.insert(0, Entry(client_id(lost), "", 0, GAP, data, 0))
+        return entries
 
     async def read_many(self, after: dict[str, str], count: int = 500) -> dict[str, list[Entry]]:
         """The same for several threads at once, in one round trip."""
@@ -55,7 +64,7 @@ class EventLog:
             event = fields[b"e"].decode()
             data = fields.get(b"d")
             if data is None:
-                data = await self._blob(fields[b"k"].decode())
+                data = await self._blob(fields[b"k"].decode().partition(":")[0])
             if not data:
                 event, data = GAP, msgspec.json.encode({"reason": "the event has expired", "event": event})
             out.append(
@@ -68,6 +77,13 @@ class EventLog:
     async def _blob(self, blob_id: str) -> bytes:
         """The data of a large event; empty after it has expired."""
         return b"".join(await self._client.command("LRANGE", self._client.keys.blob(blob_id), 0, -1))
+
+
+def is_later(left: str, right: str) -> bool:
+    """Whether one id comes after another; `n` may be padded or not."""
+    left_ms, _, left_n = left.partition("-")
+    right_ms, _, right_n = right.partition("-")
+    return (int(left_ms), int(left_n or 0)) > (int(right_ms), int(right_n or 0))
 
 
 def client_id(stream_id: str) -> str:

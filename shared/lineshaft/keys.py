@@ -71,6 +71,10 @@ class Keys:
         """LIST of slices of the run's input or command (JSON)."""
         return f"{self.prefix}ls:run:{run_id}:input"
 
+    def run_blobs(self, run_id: str) -> str:
+        """LIST of the ids of the run's large events."""
+        return f"{self.prefix}ls:run:{run_id}:blobs"
+
     def run_checkpoints(self, run_id: str) -> str:
         """SET of `<thread id>\\0<checkpoint_ns>\\0<checkpoint_id>` that the run wrote."""
         return f"{self.prefix}ls:run:{run_id}:checkpoints"

@@ -1,7 +1,7 @@
 """Questions that only a graph can answer: asked by a gateway, answered by some worker's control lane.
 
 A query exists (under its key) exactly as long as its asker waits. It is offered through a list, taken by one worker,
-and answered into a list of its own. What an asker has given up is never carried out: scripts look for the key first.
+and answered into a list of its own. What an asker has given up is never carried out (query_give_up.lua).
 """
 
 import math
@@ -60,25 +60,36 @@ class Queries:
         query = StateQuery(query_id=uuid7(), kind=kind, thread_id=thread_id, graph_id=graph_id, args=args)
         keys, client = self._client.keys, self._client
         key, answer_key = keys.query(query.query_id), keys.query_answer(query.query_id)
-        deadline = time.monotonic() + self._patience
         await client.command("SET", key, _encode(query), "EX", self._ttl)
         try:
-            while (left := deadline - time.monotonic()) > 0:
-                if not await client.command("EXISTS", keys.query_taken(query.query_id)):
-                    await client.commands(
-                        ("RPUSH", keys.queries(), query.query_id),
-                        ("EXPIRE", keys.queries(), self._ttl),
-                    )
-                # Redis looks at expired pops ten times a second only, so this wait may run a little over.
-                pause = max(0.05, min(_OFFER_AGAIN, left))
-                if popped := await client.patiently(partial(self._blocking.blpop, [answer_key], pause), "answer"):
-                    return _value(_decode_answer(popped[1]))
+            answer = await self._wait(query.query_id)
+            if answer is None and not await client.script("query_give_up", query_id=query.query_id):
+                # It was being carried out just now; after as long again only its effect will tell.
+                answer = await self._wait(query.query_id)
+            if answer is not None:
+                return _value(answer)
             taken = await client.command("EXISTS", keys.query_taken(query.query_id))
         finally:
             await client.command("DEL", key, answer_key)
         if taken:
             raise Unavailable("The worker that took this question did not answer in time.", retry_after=2)
         raise Unavailable("No worker is there to answer: none runs, or all are stuck.", retry_after=5)
+
+    async def _wait(self, query_id: str) -> Answer | None:
+        """Offer the question until somebody has taken it, and wait for the answer; None when patience ends."""
+        keys, client = self._client.keys, self._client
+        deadline = time.monotonic() + self._patience
+        while (left := deadline - time.monotonic()) > 0:
+            if not await client.command("EXISTS", keys.query_taken(query_id)):
+                await client.commands(("RPUSH", keys.queries(), query_id), ("EXPIRE", keys.queries(), self._ttl))
+            # Redis looks at expired pops ten times a second only, so this wait may run a little over.
+            pause = max(0.05, min(_OFFER_AGAIN, left))
+            popped = await client.patiently(
+                partial(self._blocking.blpop, [keys.query_answer(query_id)], pause), "answer"
+            )
+            if popped:
+                return _decode_answer(popped[1])
+        return None
 
     async def take(self, worker: str) -> StateQuery | None:
         """Wait up to 5 seconds for a question and make it ours; None if there was none, or another has it."""

@@ -168,7 +168,9 @@ async def test_a_large_event_is_kept_beside_the_log(held: Held, size: int, slice
     assert [(e.event, len(e.data)) for e in await held.log()] == [("updates", 1), ("values", size)]
     rows = await held.client.command("XRANGE", held.client.keys.thread_events(held.thread), "-", "+")
     fields = rows[-1][1]
-    key = held.client.keys.blob(fields[fields.index(b"k") + 1].decode())
+    blob_id, _, counted = fields[fields.index(b"k") + 1].decode().partition(":")
+    assert int(counted) == size
+    key = held.client.keys.blob(blob_id)
     assert await held.client.command("LLEN", key) == slices
     assert await held.client.command("TTL", key) > 0
 

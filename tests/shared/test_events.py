@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import msgspec
 import pytest
 
-from lineshaft.events import GAP, Entry, EventLog, client_id, redis_id
+from lineshaft.events import GAP, Entry, EventLog, client_id, is_later, redis_id
 from lineshaft.redis import Client
 from lineshaft.threads import ThreadStore
 
@@ -102,7 +102,7 @@ async def test_ids_never_outgrow_their_digits(client: Client, writer: Writer) ->
 
 
 async def test_a_large_event_that_has_expired_is_a_gap(client: Client, writer: Writer) -> None:
-    await writer.append("nowhere", kind="k")
+    await writer.append("nowhere:5", kind="k")
     entry = (await EventLog(client).read(writer.thread, "0-0"))[-1]
     assert entry.event == GAP
     assert msgspec.json.decode(entry.data) == {"reason": "the event has expired", "event": "values"}
@@ -110,11 +110,14 @@ async def test_a_large_event_that_has_expired_is_a_gap(client: Client, writer: W
 
 async def test_the_oldest_go_when_the_log_is_full(client: Client, writer: Writer) -> None:
     await client.command("RPUSH", client.keys.blob("old"), "x")
-    await writer.append("old", kind="k")
+    await client.command("EXPIRE", client.keys.blob("old"), 60)
+    await writer.append("old:1", kind="k")
     await writer.append("1" * 1000, "2" * 1000, "3" * 1000)
     await client.command("HSET", client.keys.thread(writer.thread), "log_bytes", LOG_BYTES)
     await writer.append("4" * 1500)
-    assert [e.data[:1] for e in await EventLog(client).read(writer.thread, "0-0")] == [b"3", b"4"]
+    gap, *left = await EventLog(client).read(writer.thread, "0-0")
+    assert (gap.event, gap.run_id) == (GAP, "")
+    assert [e.data[:1] for e in left] == [b"3", b"4"]
     assert await client.command("EXISTS", client.keys.blob("old")) == 0
 
 
@@ -152,3 +155,36 @@ async def test_a_deleted_thread_has_no_log(client: Client, writer: Writer) -> No
     await ThreadStore(client).delete(writer.thread)
     assert await EventLog(client).read(writer.thread, "0-0") == []
     writer.desk.forget(writer.thread)
+
+
+async def test_a_large_event_dies_with_the_events_of_its_run(client: Client, desk: Desk, writer: Writer) -> None:
+    await client.command("RPUSH", client.keys.blob("big"), "x")
+    await client.command("EXPIRE", client.keys.blob("big"), 100_000)
+    await writer.append("big:1", kind="k")
+    await desk.finish(writer.run, writer.token)
+    assert 0 < await client.command("TTL", client.keys.blob("big")) <= 300
+
+
+async def test_what_is_past_its_time_is_dropped_when_a_later_run_ends_and_readers_from_before_are_told(
+    client: Client, desk: Desk, writer: Writer
+) -> None:
+    await writer.append("1", "2")
+    await desk.finish(writer.run, writer.token)
+    # An hour goes by: the entries, and the thread's last id, are an hour old.
+    key, thread = client.keys.thread_events(writer.thread), client.keys.thread(writer.thread)
+    rows = await client.command("XRANGE", key, "-", "+")
+    await client.command("DEL", key)
+    for entry, fields in rows:
+        ms, _, n = entry.decode().partition("-")
+        await client.command("XADD", key, f"{int(ms) - 3_600_000}-{n}", *fields)
+    run = await desk.create(writer.thread)
+    ((_, token),) = await desk.claim()
+    assert len(await EventLog(client).read(writer.thread, "0-0")) == len(rows) + 1
+    await desk.finish(run, token)
+    gap, *left = await EventLog(client).read(writer.thread, "0-0")
+    assert gap.event == GAP
+    assert [entry.run_id for entry in left] == [run, run]
+    assert await client.command("HGET", thread, "log_trimmed") is not None
+    # Who watches this run from its beginning has lost nothing.
+    record = await desk.runs.record(writer.thread, run)
+    assert is_later(record.first, gap.id)

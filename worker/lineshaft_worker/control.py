@@ -18,7 +18,6 @@ from msgspec import Raw, ValidationError
 
 from lineshaft import log
 from lineshaft.errors import BadRequest, Fenced, Invalid, LineshaftError
-from lineshaft.ids import uuid7
 from lineshaft.queries import Queries, StateQuery
 from lineshaft.redis import Client, is_transient
 from lineshaft.settings import Settings
@@ -175,7 +174,7 @@ class States:
         """The graph, and the right to write to the thread. At the end its new state is stored; if it fails, nothing."""
         # The factory comes first: it may fail, or take its time, and nobody should find the thread locked meanwhile.
         async with self._open(query) as graph:
-            lock_id = uuid7()
+            lock_id = query.query_id  # by which its asker can revoke it
             token = await self._client.script(
                 "state_lock", lock_id=lock_id, thread_id=query.thread_id, worker=self._worker, query_id=query.query_id
             )

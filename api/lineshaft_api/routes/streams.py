@@ -11,9 +11,9 @@ from msgspec import Struct
 from lineshaft import log
 from lineshaft.cancellation import cancel
 from lineshaft.errors import Invalid, NotFound, Unavailable
-from lineshaft.events import END, GAP, Entry, EventLog
+from lineshaft.events import END, GAP, Entry, EventLog, client_id, is_later, redis_id
 from lineshaft.run_request import RunCreate
-from lineshaft.runs import Created, RunStore
+from lineshaft.runs import Created, RunRecord, RunStore
 from lineshaft.threads import ThreadStore
 from lineshaft_api import outcome, sse
 from lineshaft_api.context import BACKGROUND, CLIENT, DRAINING, HUB, REQUEST_ID
@@ -102,7 +102,7 @@ async def join_stream(
     last_id = request.headers.get("Last-Event-ID") if record.resumable else None
     if not record.is_active:
         # Over: what is kept of a resumable run is replayed to who asks for it, nothing to anybody else.
-        entries = _replay(EventLog(request.app[CLIENT]), thread_id, run_id, record.position) if last_id else _nothing()
+        entries = _replay(EventLog(request.app[CLIENT]), thread_id, run_id, record) if last_id else _nothing()
     else:
         # Begun without us: what was before is nobody's any more. Not begun: all of it is to come.
         now_on = last_id is None and record.first
@@ -172,8 +172,12 @@ async def _cancel_quietly(app: web.Application, thread_id: str, run_id: str, rea
         logger.warning("a run whose client has gone was not cancelled", run_id=run_id, error=str(error))
 
 
-async def _replay(events: EventLog, thread_id: str, run_id: str, after: str) -> Batches:
+async def _replay(events: EventLog, thread_id: str, run_id: str, record: RunRecord) -> Batches:
+    """What the log still has of a run that is over; a gap where that is not all."""
+    after, first = record.position, redis_id(record.first)
     while page := await events.read(thread_id, after):
+        if not page[0].run_id and not is_later(first, page[0].id):
+            yield page[:1]
         own = [entry for entry in page if entry.run_id == run_id]
         over = bool(own) and own[-1].event == END
         if shown := own[:-1] if over else own:
@@ -181,6 +185,7 @@ async def _replay(events: EventLog, thread_id: str, run_id: str, after: str) -> 
         if over:
             return
         after = page[-1].id
+    yield [Entry(client_id(first), run_id, 0, GAP, b'{"reason":"the events have expired"}', 0)]
 
 
 async def _nothing() -> Batches:

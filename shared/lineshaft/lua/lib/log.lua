@@ -1,25 +1,48 @@
 -- The event log of a thread. Needs lib/now.
 --
--- Entry fields: r run id, a attempt, e event name, s thread-wide sequence number, and d data (JSON) or k the id of a
--- blob that holds it. Ids are explicit and rise even if the clock steps back; the thread's hash keeps the last one.
+-- Entry fields: r run id, a attempt, e event name, s thread-wide sequence number, and d data (JSON), or k `<id>:<bytes>`
+-- of a blob that holds it. Ids are explicit and rise even if the clock steps back; the thread's hash keeps the last one,
+-- and the last one that was trimmed: a reader from before it is told of a gap.
 
--- 64 MiB: beyond it the oldest entries go, and readers of them are told of a gap.
+-- 64 MiB, blobs counted.
 local LOG_BYTES = 67108864
+-- Entries that one script looks at to trim: a few ms of Redis. What is left is trimmed by the next one.
+local TRIMMED_AT_ONCE = 2048
 
-local function trim_to_size(thread_id, bytes)
+local function size_of(kind, value)
+  if kind == 'd' then return #value end
+  return tonumber(string.match(value, ':(%d+)$'))
+end
+
+local function blob_of(value) return string.match(value, '^[^:]*') end
+
+-- A blob has a long TTL from its writer; `expire_log` shortens it when its run ends. More than 256 (of 256 KiB at least)
+-- are never in a log.
+local function keep_blob(run_id, blob_id)
+  redis.call('RPUSH', K.run_blobs(run_id), blob_id)
+  redis.call('LTRIM', K.run_blobs(run_id), -256, -1)
+  redis.call('PEXPIRE', K.run_blobs(run_id), redis.call('PTTL', K.blob(blob_id)))
+end
+
+-- Remove the oldest entries while `too_old(bytes, id)`; returns how many bytes are left.
+local function trim(thread_id, bytes, too_old)
   local log = K.thread_events(thread_id)
-  while bytes > LOG_BYTES do
+  local trimmed
+  for _ = 1, TRIMMED_AT_ONCE, 64 do
     local oldest = redis.call('XRANGE', log, '-', '+', 'COUNT', 64)
-    if #oldest < 2 then break end
-    for i, entry in ipairs(oldest) do
-      if bytes <= LOG_BYTES then break end
+    for _, entry in ipairs(oldest) do
+      if #oldest < 2 or not too_old(bytes, entry[1]) then oldest = {} break end
       for f = 1, #entry[2], 2 do
-        if entry[2][f] == 'd' then bytes = bytes - #entry[2][f + 1] end
-        if entry[2][f] == 'k' then redis.call('UNLINK', K.blob(entry[2][f + 1])) end
+        local kind, value = entry[2][f], entry[2][f + 1]
+        if kind == 'd' or kind == 'k' then bytes = bytes - size_of(kind, value) end
+        if kind == 'k' then redis.call('UNLINK', K.blob(blob_of(value))) end
       end
       redis.call('XDEL', log, entry[1])
+      trimmed = entry[1]
     end
+    if #oldest < 64 then break end
   end
+  if trimmed then redis.call('HSET', K.thread(thread_id), 'log_trimmed', trimmed) end
   return bytes
 end
 
@@ -45,20 +68,32 @@ local function append(thread_id, run_id, attempt, entries)
     local id = string.format('%.0f-%d', ms, n)
     first = first or id
     redis.call('XADD', log, id, 'r', run_id, 'a', attempt, 'e', entries[i], 's', seq, entries[i + 1], entries[i + 2])
-    if entries[i + 1] == 'd' then bytes = bytes + #entries[i + 2] end
+    bytes = bytes + size_of(entries[i + 1], entries[i + 2])
+    if entries[i + 1] == 'k' then keep_blob(run_id, blob_of(entries[i + 2])) end
   end
-  if bytes > LOG_BYTES then bytes = trim_to_size(thread_id, bytes) end
+  if bytes > LOG_BYTES then bytes = trim(thread_id, bytes, function(left) return left > LOG_BYTES end) end
   redis.call('HSET', thread, 'log_ms', string.format('%.0f', ms), 'log_n', n, 'seq', seq, 'log_bytes', bytes)
   if first then redis.call('HSETNX', K.run(run_id), 'first', first) end
   redis.call('PUBLISH', K.thread_bell(thread_id), run_id)
 end
 
--- Let the log die `ttl` ms after this run's end, but not before the runs that asked for longer, nor while another run
--- writes to it: then that one's end sets the time.
-local function expire_log(thread_id, ttl)
+-- A run has ended, whose events live for `ttl` ms more. Let the log die then, but not before the runs that asked for
+-- longer, nor while another run writes to it: then that one's end sets the time. And drop what is past its time.
+local function expire_log(thread_id, run_id, ttl)
   local thread = K.thread(thread_id)
-  local until_ms = math.max(now + ttl, tonumber(redis.call('HGET', thread, 'log_until') or 0))
-  redis.call('HSET', thread, 'log_until', string.format('%.0f', until_ms))
-  if redis.call('HEXISTS', thread, 'active') == 1 then return end
-  redis.call('PEXPIREAT', K.thread_events(thread_id), string.format('%.0f', until_ms))
+  local state = redis.call('HMGET', thread, 'log_until', 'log_ttl', 'log_bytes', 'active')
+  local until_ms = math.max(now + ttl, tonumber(state[1] or 0))
+  local longest = math.max(ttl, tonumber(state[2] or 0))
+  redis.call('HSET', thread, 'log_until', string.format('%.0f', until_ms), 'log_ttl', string.format('%.0f', longest))
+  -- Nothing of this run, however long it took.
+  local first = tonumber(string.match(redis.call('HGET', K.run(run_id), 'first') or '', '^%d+')) or now
+  local oldest_kept = math.min(now - longest, first)
+  local bytes = tonumber(state[3] or 0)
+  local left = trim(thread_id, bytes, function(_, id) return tonumber(string.match(id, '^%d+')) < oldest_kept end)
+  if left ~= bytes then redis.call('HSET', thread, 'log_bytes', left) end
+  for _, blob_id in ipairs(redis.call('LRANGE', K.run_blobs(run_id), 0, -1)) do
+    redis.call('PEXPIRE', K.blob(blob_id), ttl)
+  end
+  redis.call('UNLINK', K.run_blobs(run_id))
+  if not state[4] then redis.call('PEXPIREAT', K.thread_events(thread_id), string.format('%.0f', until_ms)) end
 end

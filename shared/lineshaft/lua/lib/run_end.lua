@@ -32,7 +32,7 @@ local function end_run(run_id, thread_id, status, gone, entries, events_ttl, inp
   redis.call('HDEL', K.run(run_id), 'token', 'worker', 'not_before')
   redis.call('DEL', K.job(run_id))
   redis.call('PEXPIRE', K.run_input(run_id), input_ttl)
-  expire_log(thread_id, events_ttl)
+  expire_log(thread_id, run_id, events_ttl)
   if gone then forget_run(run_id, thread_id) end
   admit(thread_id)
   touch_thread(thread_id, now)

@@ -1,0 +1,96 @@
+"""A change of a thread's state from outside a run: its lock, and what becomes of it when nobody waits any more."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from lineshaft.cancellation import lifetimes
+from lineshaft.errors import Conflict, Fenced
+from lineshaft.redis import Client
+from lineshaft.threads import ThreadStore
+
+from .runs import Desk
+
+
+@pytest.fixture
+async def desk(client: Client) -> AsyncIterator[Desk]:
+    desk = Desk(client)
+    yield desk
+    await desk.leave()
+
+
+async def lock(desk: Desk, thread: str, question: str = "q1") -> str:
+    await desk.client.command("SET", desk.client.keys.query(question), "?", "EX", 10)
+    token: bytes = await desk.client.script(
+        "state_lock", lock_id=question, thread_id=thread, worker=desk.worker, query_id=question
+    )
+    return token.decode()
+
+
+async def put(desk: Desk, thread: str, token: str) -> None:
+    await desk.client.script(
+        "checkpoint_put", run_id="q1", token=token, owner="", thread_id=thread, ns="", checkpoint_id="c1", header=b"h",
+        anatomy_text="\1\1", values=[],
+    )  # fmt: skip
+
+
+async def unlock(desk: Desk, token: str) -> None:
+    await desk.client.script(
+        "state_unlock", lock_id="q1", token=token, rev=1, thread_status="idle", state=b"{}", interrupts=b"{}", forget=""
+    )
+
+
+async def test_a_change_takes_the_threads_turn_and_gives_it_to_the_next_run(desk: Desk) -> None:
+    thread = await desk.open()
+    token = await lock(desk, thread)
+    assert (await ThreadStore(desk.client).get(thread)).status == "busy"
+    run = await desk.create(thread)
+    assert await desk.claim() == []
+    await put(desk, thread, token)
+    await unlock(desk, token)
+    assert [claimed for claimed, _ in await desk.claim()] == [run]
+
+
+async def test_a_busy_thread_is_not_changed(desk: Desk) -> None:
+    thread = await desk.open()
+    await desk.create(thread)
+    with pytest.raises(Conflict):
+        await lock(desk, thread)
+
+
+async def test_what_the_client_was_told_failed_is_never_applied(desk: Desk) -> None:
+    thread = await desk.open()
+    token = await lock(desk, thread)
+    assert await desk.client.script("query_give_up", query_id="q1") == 1
+    with pytest.raises(Fenced):
+        await put(desk, thread, token)
+    with pytest.raises(Fenced):
+        await unlock(desk, token)
+    assert (await ThreadStore(desk.client).get(thread)).status == "idle"
+    assert await desk.client.command("HGET", desk.client.keys.thread(thread), "rev") is None
+
+
+async def test_a_change_that_is_written_already_is_worth_waiting_for(desk: Desk) -> None:
+    thread = await desk.open()
+    token = await lock(desk, thread)
+    await put(desk, thread, token)
+    assert await desk.client.script("query_give_up", query_id="q1") == 0
+    await unlock(desk, token)
+    assert (await ThreadStore(desk.client).get(thread)).status == "idle"
+
+
+async def test_nobody_begins_a_change_whose_asker_has_gone(desk: Desk) -> None:
+    thread = await desk.open()
+    with pytest.raises(Conflict):
+        await desk.client.script("state_lock", lock_id="q2", thread_id=thread, worker=desk.worker, query_id="q2")
+
+
+async def test_the_lock_of_a_worker_that_died_is_opened(desk: Desk) -> None:
+    thread = await desk.open()
+    token = await lock(desk, thread)
+    await desk.client.script(
+        "worker_release", worker=desk.worker, crashed=True, max_crashes=3, **lifetimes(desk.client)
+    )
+    with pytest.raises(Fenced):
+        await put(desk, thread, token)
+    assert (await ThreadStore(desk.client).get(thread)).status == "idle"
