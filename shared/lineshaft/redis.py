@@ -193,6 +193,7 @@ async def check(client: Client) -> str:
     try:
         info = await client.redis.info("server")
         memory = await client.redis.info("memory")
+        persistence = await client.redis.info("persistence")
     except (rx.RedisError, OSError) as error:
         raise ConfigError(f"Redis at {_shown(client.settings.redis_uri)} is not reachable: {error}") from None
     # Valkey reports a Redis version for old clients; its own name and version stand beside it.
@@ -205,4 +206,7 @@ async def check(client: Client) -> str:
     policy = memory.get("maxmemory_policy", "noeviction")
     if policy != "noeviction":
         raise ConfigError(f"{name} evicts keys (maxmemory-policy {policy}): runs would vanish. Set it to noeviction")
+    if not persistence.get("aof_enabled"):
+        # Not refused: some managed services keep their data without showing how.
+        logger.warning("appendonly is off: what Redis holds, queued runs and threads too, may die with it", redis=name)
     return name

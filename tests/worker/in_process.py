@@ -11,7 +11,7 @@ from lineshaft.assistants import AssistantStore
 from lineshaft.cancellation import Action, cancel, lifetimes
 from lineshaft.redis import Client
 from lineshaft.runs import TERMINAL
-from lineshaft.threads import Thread, ThreadStore
+from lineshaft.threads import ThreadStore
 from lineshaft_worker.executor import Executor
 from lineshaft_worker.graphs import Graphs
 from lineshaft_worker.worker import RunWorker
@@ -101,14 +101,13 @@ class Office(Desk):
     async def cancel(self, thread: str, run_id: str, action: Action = "interrupt") -> None:
         await cancel(self.client, thread, run_id, action, "a test wants it")
 
-    async def shown(self, thread: str) -> Thread:
-        return await ThreadStore(self.client).get(thread)
+    async def shown(self, thread: str) -> dict[str, Any]:
+        """The thread as clients see it."""
+        shown: dict[str, Any] = json.loads(msgspec.json.encode(await ThreadStore(self.client).get(thread)))
+        return shown
 
     async def values(self, thread: str) -> Any:
-        """The thread's values as clients see them."""
-        return msgspec.to_builtins((await self.shown(thread)).values) and json.loads(
-            msgspec.json.encode((await self.shown(thread)).values)
-        )
+        return (await self.shown(thread))["values"]
 
     async def events(self, thread: str) -> list[tuple[str, Any]]:
         """The thread's event log: pairs of event and value."""

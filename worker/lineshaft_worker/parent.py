@@ -68,7 +68,7 @@ class Parent:
                     return 0
                 if code == EXIT_CANNOT_START:
                     return 1
-                if code in (0, EXIT_REPLACE):
+                if code in (0, EXIT_REPLACE) and self._ready:
                     continue  # it was asked to make room for another
                 delay = _RESTART_SECONDS if self._ready else min(10.0, delay * 2)
                 logger.warning("the worker's child died, starting another", code=code, seconds=delay)
