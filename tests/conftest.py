@@ -56,6 +56,10 @@ def redis_uri() -> Iterator[str]:
             socket,
             "--save",
             "",
+            "--appendonly",
+            "yes",
+            "--appendfsync",
+            "no",  # as a real one in all but the waiting for the disk
             "--dir",
             folder,
             "--loglevel",

@@ -123,7 +123,11 @@ class Wire:
             if self._session is not None and self._session.is_open:
                 return self._session
             connection = self._pool.make_connection()
-            await connection.connect()
+            try:
+                await connection.connect()
+            except BaseException:  # a cancelled caller too: redis-py would leave the socket open
+                await connection.disconnect(nowait=True)
+                raise
             transport = connection._writer.transport  # noqa: SLF001 - see _Session.close
             self._session = _Session(connection, transport)
             transport.set_protocol(self._session)

@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -81,9 +82,8 @@ def test_data_survive_a_restart(tmp_path: Path) -> None:
         assert has_thread(server, thread)
 
 
-def test_after_sigkill_nothing_is_left_and_a_new_one_waits_for_the_old_redis(tmp_path: Path) -> None:
-    temporary = tmp_path / "temporary"
-    temporary.mkdir()
+def test_after_sigkill_nothing_is_left_and_a_new_one_waits_for_the_old_redis(tmp_path: Path, short_path: Path) -> None:
+    temporary = short_path
     with DevServer(tmp_path, env={"TMPDIR": str(temporary)}) as old:
         thread = create_thread(old)
         pids = old.pids()
@@ -103,6 +103,13 @@ def test_after_sigkill_nothing_is_left_and_a_new_one_waits_for_the_old_redis(tmp
     finally:
         assert new.stop() == 0
     assert not list(temporary.iterdir())
+
+
+@pytest.fixture
+def short_path() -> Iterator[Path]:
+    """A folder whose name leaves room for a socket's: `tmp_path` does not, in one of several test processes."""
+    with tempfile.TemporaryDirectory(prefix="t-") as folder:
+        yield Path(folder)
 
 
 def wait_until_replaced(server: DevServer, part: str, pid: int) -> None:
