@@ -1,14 +1,18 @@
 """A worker in the test's own event loop, with the graphs of `run_graphs`."""
 
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import pytest
+from langgraph.checkpoint.memory import InMemorySaver
 
 from lineshaft.redis import Client
 from lineshaft_worker.graphs import Graphs
 
 from . import run_graphs
-from .in_process import InProcessWorker, Office
+from .asker import Asker
+from .in_process import Hire, InProcessWorker, Office
+from .player import Opener, Player
 from .project import new_project
 
 
@@ -36,3 +40,47 @@ async def worker(client: Client, served: Graphs, office: Office) -> AsyncIterato
     await worker.start()
     yield worker
     await worker.close()
+
+
+@pytest.fixture
+async def hire(client: Client, served: Graphs, office: Office) -> AsyncIterator[Hire]:  # noqa: ARG001 - as above
+    """Starts workers of certain sizes."""
+    hired: list[InProcessWorker] = []
+
+    async def hire(**options: Any) -> InProcessWorker:
+        hired.append(InProcessWorker(client, served, **options))
+        await hired[-1].start()
+        return hired[-1]
+
+    yield hire
+    for worker in hired:
+        await worker.close()
+
+
+@pytest.fixture
+async def player(served: Graphs) -> AsyncIterator[Opener]:
+    """Opens a graph of `run_graphs` for a player."""
+    run_graphs.reset()
+    opened = []
+
+    async def open_(name: str) -> Player:
+        opening = served.open(name, {"configurable": {}}, checkpointer=InMemorySaver(), store=None)
+        opened.append(opening)
+        return Player(await opening.__aenter__())
+
+    yield open_
+    for opening in reversed(opened):
+        await opening.__aexit__(None, None, None)
+
+
+@pytest.fixture
+async def asker(client: Client, served: Graphs, office: Office) -> AsyncIterator[Asker]:
+    await office.lease(office.worker)
+    yield Asker(client, served, office.worker)
+    # No change may leave its thread locked, whatever became of it.
+    assert not await client.command("SMEMBERS", client.keys.worker_runs(office.worker))
+
+
+@pytest.fixture
+async def thread(office: Office) -> str:
+    return await office.thread()

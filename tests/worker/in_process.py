@@ -3,6 +3,7 @@
 import asyncio
 import json
 import uuid
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
@@ -20,6 +21,7 @@ from tests.shared.until import until
 
 from . import run_graphs
 
+QUICK = 2.5  # seconds; a token works within milliseconds, and an idle worker looks by itself after 4 at the earliest
 _LEASE = 120_000  # ms: longer than any test, so that nobody has to renew it
 
 
@@ -65,6 +67,9 @@ class InProcessWorker:
         await self.leave()
 
 
+Hire = Callable[..., Awaitable[InProcessWorker]]  # starts a worker with these options
+
+
 class Office(Desk):
     """A desk that knows the graphs of `run_graphs`, and waits for what workers do."""
 
@@ -90,6 +95,15 @@ class Office(Desk):
         await until(over, "the run has ended", 20)
         return await self.status(run_id)
 
+    async def given_back(self, run_id: str) -> None:
+        """Wait until a worker has had the run and has given it back."""
+
+        async def had() -> bool:
+            fields = await self.client.command("HMGET", self.client.keys.run(run_id), "status", "started")
+            return fields[0] == b"pending" and fields[1] is not None
+
+        await until(had, "the run was given back")
+
     async def run(self, graph: str, thread: str | None, graph_input: Any = None, **fields: Any) -> str | None:
         """Enqueue a run and wait for its end."""
         return await self.ended(await self.start(graph, thread, graph_input, **fields))
@@ -112,3 +126,7 @@ class Office(Desk):
     async def events(self, thread: str) -> list[tuple[str, Any]]:
         """The thread's event log: pairs of event and value."""
         return [(event, json.loads(data)) for event, data in await self.log(thread)]
+
+    async def attempts(self, thread: str) -> list[int]:
+        """The attempts that the log tells of, one for each claim."""
+        return [data["attempt"] for event, data in await self.events(thread) if event == "metadata"]

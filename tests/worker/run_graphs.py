@@ -116,17 +116,17 @@ async def spread(state: State) -> State:  # noqa: ARG001 - a node takes the stat
     return {}
 
 
-async def square(part: Any) -> State:
-    return {"log": [str(part["item"] ** 2)]}
+async def square(state: State) -> State:
+    return {"log": [str(state["items"][0] ** 2)]}
 
 
-fanout = StateGraph(State)
+fanout: StateGraph[Any, Any, Any, Any] = StateGraph(State)
 fanout.add_node("spread", spread)
 fanout.add_node("square", square)
 fanout.add_edge(START, "spread")
-fanout.add_conditional_edges("spread", lambda state: [Send("square", {"item": i}) for i in state["items"]])
+fanout.add_conditional_edges("spread", lambda state: [Send("square", {"items": [i]}) for i in state["items"]])
 
-two_questions = StateGraph(State)
+two_questions: StateGraph[Any, Any, Any, Any] = StateGraph(State)
 for _side in ("left", "right"):
     two_questions.add_node(_side, lambda _, side=_side: {"log": [f"{side} {interrupt(side)}"]})
     two_questions.add_edge(START, _side)
@@ -146,6 +146,12 @@ async def count(state: MessagesState) -> dict[str, Any]:
     return {"messages": [AIMessage(f"{len(state['messages'])} so far", id=f"m{len(state['messages'])}")]}
 
 
+async def hold_messages(state: MessagesState) -> dict[str, Any]:  # noqa: ARG001 - a node takes the state
+    await hold({})
+    return {"messages": [AIMessage("held")]}
+
+
+replying = chain(("hold", hold_messages), state=MessagesState)
 chat = chain(("model", call_model), state=MessagesState)
 counting = chain(("count", count), state=MessagesState)
 
@@ -183,7 +189,8 @@ async def write(state: State) -> State:  # noqa: ARG001 - a node takes the state
     writer = get_stream_writer()
     writer({"progress": 0})
     writer("plain text")
-    await RunnableLambda(lambda _: 1).with_config(tags=["langsmith:hidden"], run_name="secret").ainvoke(0)
+    secret: Any = RunnableLambda(lambda _: 1)
+    await secret.with_config(tags=["langsmith:hidden"], run_name="secret").ainvoke(0)
     return {"log": ["write"]}
 
 
@@ -208,16 +215,16 @@ class Strict(BaseModel):
 strict = chain(("a", lambda _: {"n": "none"}), ("b", lambda _: {"n": 2}), state=Strict)
 
 
-async def broken(config: RunnableConfig) -> Any:
+async def broken(config: RunnableConfig) -> Any:  # noqa: ARG001 - it makes this a factory
     raise RuntimeError("no connection")
 
 
-async def quitting(config: RunnableConfig) -> Any:
+async def quitting(config: RunnableConfig) -> Any:  # noqa: ARG001 - as above
     sys.exit("no licence")
 
 
 @asynccontextmanager
-async def slow(config: RunnableConfig) -> AsyncIterator[Any]:
+async def slow(config: RunnableConfig) -> AsyncIterator[Any]:  # noqa: ARG001 - as above
     ENTERED.append("opening")
     try:
         await GATES["open"].wait()
@@ -229,4 +236,5 @@ async def slow(config: RunnableConfig) -> AsyncIterator[Any]:
 NAMES = (
     "linear", "held", "ignoring", "converting", "suicidal", "failing", "asking", "large", "fanout", "two_questions",
     "chat", "counting", "nested", "writing", "functional", "strict", "broken", "quitting", "slow",
+    "replying",
 )  # fmt: skip

@@ -1,7 +1,7 @@
 """Whatever a graph returns becomes JSON on one line; nothing is refused."""
 
 import dataclasses
-import datetime
+import datetime as dt
 import enum
 import json
 import math
@@ -110,7 +110,7 @@ def decoded(value: Any) -> Any:
     return json.loads(written)
 
 
-MOMENT = datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.UTC)
+MOMENT = dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC)
 ID = uuid.UUID("0197a7c1-7f6e-7c7e-8f39-7d4a1f2b3c4d")
 
 
@@ -142,7 +142,7 @@ ID = uuid.UUID("0197a7c1-7f6e-7c7e-8f39-7d4a1f2b3c4d")
         (Send("node", {"n": 1}), {"node": "node", "input": {"n": 1}}),
         (ValueError("bad"), {"error": "ValueError", "message": "bad"}),
         (Silent(), {"error": "Silent", "message": ""}),
-        ({1: "a", None: "b", True: "c", 1.5: "d"}, {"1": "c", "null": "b", "1.5": "d"}),
+        ({1: "a", None: "b", 1.5: "d"}, {"1": "a", "null": "b", "1.5": "d"}),
         ({ID: 1, MOMENT: 2, Colour.RED: 3}, {str(ID): 1, "2026-01-02T03:04:05+00:00": 2, "red": 3}),
         ({(1, 2): "a", 3: "b"}, {"(1, 2)": "a", "3": "b"}),
         ({2**64 - 1: 1}, {str(2**64 - 1): 1}),
@@ -167,24 +167,23 @@ def test_what_clients_get(value: Any, shown: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "value",
+    "make",
     [
-        10**5000,  # too long to be written in digits
-        Wall(),
-        object(),
-        Liar,
-        len,
-        sys,
-        (n for n in range(3)),
-        {Liar(): 1},
-        {Wall(): 1},
-        {Colour: 1},
-        Command(goto=Send("node", 1), update={"a": Liar()}),
+        lambda: 10**5000,  # too long to be written in digits
+        Wall,  # pytest could not look at one either
+        object,
+        lambda: Liar,
+        lambda: len,
+        lambda: sys,
+        lambda: (n for n in range(3)),
+        lambda: {Liar(): 1},
+        lambda: {Wall(): 1},
+        lambda: {Colour: 1},
+        lambda: Command(goto=Send("node", 1), update={"a": Liar()}),
     ],
-    ids=lambda value: type(value).__name__,
 )
-def test_what_has_no_form_of_its_own_is_text(value: Any) -> None:
-    assert "ok" in decoded(["ok", value])
+def test_what_has_no_form_of_its_own_is_text(make: Callable[[], Any]) -> None:
+    assert decoded(["ok", make()])[0] == "ok"
 
 
 def test_messages_show_their_fields() -> None:
@@ -196,14 +195,14 @@ def test_messages_show_their_fields() -> None:
 
 
 def test_chunks_are_named_as_such() -> None:
-    assert decoded(AIMessageChunk("a", chunk_position="last")).items() >= {
+    assert decoded(AIMessageChunk(content="a", chunk_position="last")).items() >= {
         "type": "AIMessageChunk", "content": "a", "chunk_position": "last", "tool_call_chunks": [],
     }.items()  # fmt: skip
 
 
 def test_a_users_message_class_is_dumped() -> None:
-    assert decoded(Memo("x"))["content"] == "x"
-    assert "Stubborn" in decoded([Stubborn("x")])[0]
+    assert decoded(Memo(content="x"))["content"] == "x"
+    assert "Stubborn" in decoded([Stubborn(content="x")])[0]
 
 
 def test_interrupts() -> None:

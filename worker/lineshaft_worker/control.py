@@ -154,7 +154,8 @@ class States:
     async def _update(self, query: StateQuery) -> Raw:
         """Write values as if a node had returned them."""
         async with self._change(query) as (graph, _):
-            config = await graph.aupdate_state(_config(query), query.args.get("values"), query.args.get("as_node"))
+            config: RunnableConfig = {**_config(query), "metadata": {"graph_id": query.graph_id}}
+            config = await graph.aupdate_state(config, query.args.get("values"), query.args.get("as_node"))
         checkpoint = place(config) or {}
         shown = {"checkpoint": checkpoint, "configurable": checkpoint, "checkpoint_id": checkpoint.get("checkpoint_id")}
         return Raw(to_json(shown))

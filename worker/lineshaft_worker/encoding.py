@@ -7,6 +7,7 @@ import base64
 import dataclasses
 import math
 from collections import deque
+from enum import Enum
 from typing import Any
 
 import orjson
@@ -67,6 +68,8 @@ def _default(value: Any) -> Any:
     if isinstance(value, tuple):
         as_dict = getattr(value, "_asdict", None)
         return as_dict() if as_dict else list(value)
+    if isinstance(value, float):
+        return float(value)  # orjson takes no subclass, numpy's float64 for one
     if isinstance(value, bytes | bytearray | memoryview):
         return base64.b64encode(value).decode()
     for name in ("to_dict", "model_dump", "dict", "tolist"):  # `tolist`: numbers and arrays of numpy
@@ -122,8 +125,10 @@ def _plain(value: Any, above: tuple[int, ...]) -> Any:
         return [_repair(item, above) for item in value]
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: _repair(getattr(value, f.name, None), above) for f in dataclasses.fields(value)}
+    if isinstance(value, Enum):
+        return _repair(value.value, above)
     try:
-        return orjson.loads(orjson.dumps(value))  # enums, datetimes, UUIDs
+        return orjson.loads(orjson.dumps(value))  # datetimes, UUIDs
     except (TypeError, orjson.JSONDecodeError):
         return _repair(_default(value), above)
 

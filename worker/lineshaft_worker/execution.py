@@ -92,6 +92,7 @@ class Execution:
                 await asyncio.wait({self._task}, timeout=_CANCEL_AGAIN)
             if not self._task.done():
                 self.leaked = True
+                self._task.add_done_callback(_look_at_result)
                 return self.stopped()
         return self._result(self._task)
 
@@ -116,3 +117,9 @@ class Execution:
         if self.reason == "timeout":
             return Outcome("timeout", b'{"error":"TimeoutError","message":""}')
         return None
+
+
+def _look_at_result(task: asyncio.Task[None]) -> None:
+    """An abandoned graph ends when its next write is refused; that need not fill asyncio's log."""
+    if not task.cancelled():
+        task.exception()

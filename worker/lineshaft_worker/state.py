@@ -31,12 +31,16 @@ def exists(snapshot: StateSnapshot) -> bool:
 def _state(snapshot: StateSnapshot) -> dict[str, Any]:
     checkpoint = place(snapshot.config) if exists(snapshot) else None
     parent = place(snapshot.parent_config)
-    metadata = snapshot.metadata
+    metadata = None
+    if snapshot.metadata is not None:
+        metadata = {name: value for name, value in snapshot.metadata.items() if not name.startswith("__")}
+        # Checkpointers leave it out, since it is part of the checkpoint's place.
+        metadata["thread_id"] = snapshot.config["configurable"]["thread_id"]
     return {
         "values": snapshot.values,
         "next": list(snapshot.next),
         "tasks": [_task(task) for task in snapshot.tasks],
-        "metadata": metadata and {k: v for k, v in metadata.items() if not k.startswith("__")},
+        "metadata": metadata,
         "created_at": snapshot.created_at,
         "checkpoint": checkpoint,
         "parent_checkpoint": parent,

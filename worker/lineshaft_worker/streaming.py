@@ -42,15 +42,13 @@ async def stream_run(
     arguments: dict[str, Any] = {
         "context": context,
         "stream_mode": renderer.graph_modes,
-        "subgraphs": True,
+        # Not only a filter: with it on, models inside subgraphs stream token by token to the root.
+        "subgraphs": spec.subgraphs,
         "durability": spec.durability,
         "interrupt_before": spec.interrupt_before,
         "interrupt_after": spec.interrupt_after,
         "control": control,
     }
-    if not spec.subgraphs:
-        # Not only a filter: with it on, models inside subgraphs stream token by token to the root.
-        arguments["subgraphs"] = False
     config = {**config, "run_id": uuid.UUID(run_id)}
     if "events" not in spec.stream_mode:
         async for chunk in graph.astream(graph_input, config, **arguments):
@@ -58,11 +56,15 @@ async def stream_run(
                 yield event
         return
     async for record in graph.astream_events(graph_input, config, version="v2", **arguments):
+        shown: Any = record
         if record["event"] == "on_chain_stream" and record["run_id"] == run_id:
-            for event in renderer.render(record["data"]["chunk"]):
+            chunk = record["data"]["chunk"]
+            for event in renderer.render(chunk):
                 yield event
+            *namespace, mode, payload = chunk
+            shown = {**record, "data": {"chunk": (*namespace, mode, _shown(mode, payload))}}
         if _HIDDEN not in record.get("tags", ()):
-            yield Event("events", to_json(record))
+            yield Event("events", to_json(shown))
 
 
 class Renderer:
@@ -81,11 +83,7 @@ class Renderer:
         if mode == "messages" and self._partials is not None:
             yield from self._partials.render(*payload)
             return
-        if mode == "checkpoints":
-            payload = _checkpoint(payload)
-        elif mode == "debug" and payload["type"] == "checkpoint":
-            payload = {**payload, "payload": _debug_checkpoint(payload["payload"])}
-        yield Event("|".join((mode, *namespace)) if namespace else mode, to_json(payload))
+        yield Event("|".join((mode, *namespace)) if namespace else mode, to_json(_shown(mode, payload)))
 
 
 class Partials:
@@ -107,6 +105,15 @@ class Partials:
         before = self._messages.get(message_id)
         whole = self._messages[message_id] = before + message if before is not None else message
         yield Event("messages/partial", to_json([message_chunk_to_message(whole)]))
+
+
+def _shown(mode: str, payload: Any) -> Any:
+    """A chunk's payload without what is no client's business."""
+    if mode == "checkpoints":
+        return _checkpoint(payload)
+    if mode == "debug" and payload["type"] == "checkpoint":
+        return {**payload, "payload": _debug_checkpoint(payload["payload"])}
+    return payload
 
 
 def _configurable(config: RunnableConfig | None) -> dict[str, Any] | None:
