@@ -8,21 +8,12 @@ from .redis import Client
 Action = Literal["interrupt", "rollback"]
 
 
-def lifetimes(client: Client, *, resumable: bool = False) -> dict[str, int]:
-    """How long (ms) a run's events and its input outlive it: arguments of the scripts that end runs."""
-    settings = client.settings
-    events = settings.resumable_stream_ttl_seconds if resumable else settings.lineshaft_events_ttl_seconds
-    return {"events_ttl": events * 1000, "input_ttl": settings.lineshaft_input_ttl_seconds * 1000}
-
-
 async def cancel(client: Client, thread_id: str, run_id: str, action: Action, reason: str) -> bool:
     """Cancel one run; True if it has ended with this call, False if its worker was told.
 
     The first action on a run stands. Raises NotFound for an unknown run and for one that has ended.
     """
-    answer = await client.script(
-        "run_cancel", run_id=run_id, thread_id=thread_id, action=action, reason=reason, **lifetimes(client)
-    )
+    answer = await client.script("run_cancel", run_id=run_id, thread_id=thread_id, action=action, reason=reason)
     return bool(answer == b"ended")
 
 

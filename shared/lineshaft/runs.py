@@ -117,6 +117,7 @@ class RunStore:
             commands = [("DEL", key), *(("RPUSH", key, piece) for piece in pieces), ("EXPIRE", key, 60)]
             slices = []
         config = {k: v for k, v in msgspec.to_builtins(spec.config).items() if k not in ("configurable", "metadata")}
+        settings = self._client.settings
         creates = thread_id is None or request.if_not_exists == "create"
         try:
             answer = await self._client.after(
@@ -136,7 +137,10 @@ class RunStore:
                 metadata=_encode(spec.metadata) if creates else "",
                 leaves=" ".join(index_leaves(spec.metadata)) if creates else "",
                 run_config=_encode(config),
-                runs_kept=self._client.settings.lineshaft_runs_kept_per_thread,
+                events_ttl=1000
+                * (settings.resumable_stream_ttl_seconds if spec.resumable else settings.lineshaft_events_ttl_seconds),
+                input_ttl=1000 * settings.lineshaft_input_ttl_seconds,
+                runs_kept=settings.lineshaft_runs_kept_per_thread,
                 max_waiting=_MAX_WAITING,
                 input=slices,
             )

@@ -144,9 +144,10 @@ def _socket(data: Path) -> str:
 
 
 async def _commands(target: Target, seconds: float) -> int:
-    """Commands that reach Redis in `seconds`. Those that scripts call inside it do not count, as every counter has it."""
+    """Commands that reach Redis in `seconds`; those that scripts call inside it do not count."""
     sent = 0
-    async with redis.asyncio.Redis(unix_socket_path=_socket(target.data)) as connection, connection.monitor() as monitor:
+    connection = redis.asyncio.Redis(unix_socket_path=_socket(target.data))
+    async with connection, connection.monitor() as monitor:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 async for command in monitor.listen():

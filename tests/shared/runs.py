@@ -6,7 +6,6 @@ from typing import Any
 import msgspec
 
 from lineshaft.assistants import AssistantStore
-from lineshaft.cancellation import lifetimes
 from lineshaft.redis import Client
 from lineshaft.run_request import RunCreate
 from lineshaft.runs import RunStore
@@ -32,7 +31,7 @@ class Desk:
     async def lease(self, worker: str, milliseconds: int = 10_000, *, begin: bool = True) -> int:
         renewed: int = await self.client.script(
             "worker_renew", worker=worker, begin=begin, lease=milliseconds, max_crashes=3,
-            info=["host", "test"] if begin else [], **lifetimes(self.client),
+            info=["host", "test"] if begin else [],
         )  # fmt: skip
         return renewed
 
@@ -44,14 +43,14 @@ class Desk:
         """Claim up to `room` runs: pairs of run id and token."""
         answer = await self.client.script(
             "run_claim", worker=worker or self.worker, request=request or uuid.uuid4().hex, queue="runs", room=room,
-            lease=10_000, max_crashes=3, **lifetimes(self.client),
+            lease=10_000, max_crashes=3,
         )  # fmt: skip
         return [(row[0].decode(), row[2].decode()) for row in answer[1:]]
 
     async def finish(self, run_id: str, token: str, status: str = "success", **changes: Any) -> str:
         args: dict[str, Any] = {
             "error": b"", "handled": "", "rev": 1, "thread_status": "idle", "state": b'{"values":{}}',
-            "interrupts": b"{}", "temporary_ttl": 1000, "entries": [], **lifetimes(self.client), **changes,
+            "interrupts": b"{}", "temporary_ttl": 1000, "entries": [], **changes,
         }  # fmt: skip
         answer: bytes = await self.client.script("run_finish", run_id=run_id, token=token, status=status, **args)
         return answer.decode()
@@ -77,6 +76,4 @@ class Desk:
         """The worker says farewell, and what still waits goes with its thread."""
         for thread_id in self._threads:
             await ThreadStore(self.client).delete(thread_id)
-        await self.client.script(
-            "worker_release", worker=self.worker, crashed=False, max_crashes=3, **lifetimes(self.client)
-        )
+        await self.client.script("worker_release", worker=self.worker, crashed=False, max_crashes=3)

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from lineshaft.cancellation import cancel, lifetimes, notifications
+from lineshaft.cancellation import cancel, notifications
 from lineshaft.errors import NotFound
 from lineshaft.redis import Client
 
@@ -25,11 +25,6 @@ async def listening(client: Client, worker: str) -> bool:
     channel = client.keys.worker_channel(worker)
     answer: list[bytes | int] = await client.command("PUBSUB", "NUMSUB", channel)
     return answer == [channel.encode(), 1]
-
-
-def test_lifetimes_are_those_of_the_settings(client: Client) -> None:
-    assert lifetimes(client) == {"events_ttl": 300_000, "input_ttl": 86_400_000}
-    assert lifetimes(client, resumable=True) == {"events_ttl": 86_400_000, "input_ttl": 86_400_000}
 
 
 async def test_what_cannot_be_cancelled(desk: Desk) -> None:
@@ -75,7 +70,7 @@ async def test_a_worker_is_told_of_its_own_runs_only(desk: Desk) -> None:
     await heard.aclose()  # type: ignore[attr-defined]  # a generator, as its type does not say
     for run, held in ((own, token), (other, other_token)):
         await desk.finish(run, held, "interrupted", handled="interrupt")
-    await desk.client.script("worker_release", worker="other", crashed=False, max_crashes=3, **lifetimes(desk.client))
+    await desk.client.script("worker_release", worker="other", crashed=False, max_crashes=3)
 
 
 async def test_a_worker_hears_again_after_it_lost_its_connection(desk: Desk) -> None:

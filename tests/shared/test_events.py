@@ -143,7 +143,8 @@ async def test_the_log_outlives_its_last_run_for_a_while_and_the_next_run_lifts_
 async def test_the_events_of_a_resumable_run_are_not_cut_short_by_a_later_run(
     client: Client, desk: Desk, writer: Writer
 ) -> None:
-    await desk.finish(writer.run, writer.token, events_ttl=3_600_000)
+    await client.command("HSET", client.keys.run(writer.run), "events_ttl", 3_600_000)
+    await desk.finish(writer.run, writer.token)
     await desk.create(writer.thread)
     ((run, token),) = await desk.claim()
     await desk.finish(run, token)

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import msgspec
 import pytest
 
-from lineshaft.cancellation import cancel, lifetimes
+from lineshaft.cancellation import cancel
 from lineshaft.errors import Conflict, Fenced, NotFound
 from lineshaft.redis import Client
 from lineshaft.threads import ThreadStore
@@ -102,7 +102,7 @@ async def test_a_dead_workers_runs_go_back_to_their_place(desk: Desk) -> None:
     run = await desk.create(thread)
     await desk.lease("doomed")
     ((_, token),) = await desk.claim(worker="doomed")
-    await desk.client.script("worker_release", worker="doomed", crashed=True, max_crashes=3, **lifetimes(desk.client))
+    await desk.client.script("worker_release", worker="doomed", crashed=True, max_crashes=3)
     assert await desk.status(run) == "pending"
     assert await desk.field(run, "crashes") == "1"
     ((again, newer),) = await desk.claim()
@@ -119,9 +119,7 @@ async def test_the_third_worker_that_dies_with_a_run_makes_it_a_dead_letter(desk
     for n in range(3):
         await desk.lease(f"w{n}")
         assert await desk.claim(worker=f"w{n}")
-        await desk.client.script(
-            "worker_release", worker=f"w{n}", crashed=True, max_crashes=3, **lifetimes(desk.client)
-        )
+        await desk.client.script("worker_release", worker=f"w{n}", crashed=True, max_crashes=3)
     assert await desk.status(poison) == "error"
     ((_, letter),) = await desk.client.command("XRANGE", desk.client.keys.dead(), "-", "+")
     assert letter[:2] == [b"run", poison.encode()]
@@ -154,7 +152,7 @@ async def test_nobody_is_reaped_after_a_silence_of_the_whole_fleet(desk: Desk) -
     assert await desk.lease("away", begin=False) == 1
     ((token),) = [await desk.field(run, "token")]
     await desk.finish(run, str(token))
-    await desk.client.script("worker_release", worker="away", crashed=False, max_crashes=3, **lifetimes(desk.client))
+    await desk.client.script("worker_release", worker="away", crashed=False, max_crashes=3)
 
 
 async def test_a_claim_repeated_after_a_lost_answer_returns_the_same_runs(desk: Desk) -> None:
@@ -264,3 +262,22 @@ async def test_a_large_input_arrives_whole(desk: Desk) -> None:
     shown = msgspec.json.decode(msgspec.json.encode(await desk.runs.get(thread, run)))
     assert shown["kwargs"]["input"] == {"text": text}
     await cancel(desk.client, thread, run, "rollback", "test")
+
+
+async def test_a_run_whose_end_always_fails_does_not_go_round_for_ever(desk: Desk) -> None:
+    thread = await desk.open()
+    run = await desk.create(thread)
+    for _ in range(3):
+        ((_, token),) = await desk.claim()
+        await desk.client.script("run_take_back", run_id=run, token=token, max_crashes=3)
+    assert await desk.claim() == []
+    assert await desk.status(run) == "error"
+
+
+async def test_a_dead_letters_events_live_as_long_as_it_asked_for(desk: Desk) -> None:
+    thread = await desk.open()
+    run = await desk.create(thread, stream_resumable=True)
+    for _ in range(3):
+        ((_, token),) = await desk.claim()
+        await desk.client.script("run_take_back", run_id=run, token=token, max_crashes=3)
+    assert await desk.client.command("TTL", desk.client.keys.thread_events(thread)) > 80_000

@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from lineshaft.cancellation import lifetimes
 from lineshaft.errors import Conflict, Fenced
 from lineshaft.redis import Client
 from lineshaft.threads import ThreadStore
@@ -88,9 +87,7 @@ async def test_nobody_begins_a_change_whose_asker_has_gone(desk: Desk) -> None:
 async def test_the_lock_of_a_worker_that_died_is_opened(desk: Desk) -> None:
     thread = await desk.open()
     token = await lock(desk, thread)
-    await desk.client.script(
-        "worker_release", worker=desk.worker, crashed=True, max_crashes=3, **lifetimes(desk.client)
-    )
+    await desk.client.script("worker_release", worker=desk.worker, crashed=True, max_crashes=3)
     with pytest.raises(Fenced):
         await put(desk, thread, token)
     assert (await ThreadStore(desk.client).get(thread)).status == "idle"

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from lineshaft.assistants import AssistantStore
-from lineshaft.cancellation import Action, cancel, lifetimes
+from lineshaft.cancellation import Action, cancel
 from lineshaft.redis import Client
 from lineshaft.runs import TERMINAL
 from lineshaft.threads import ThreadStore
@@ -55,9 +55,7 @@ class InProcessWorker:
 
     async def leave(self, *, crashed: bool = False) -> None:
         """The end of its lease, as its parent sees to it."""
-        await self._client.script(
-            "worker_release", worker=self.id, crashed=crashed, max_crashes=3, **lifetimes(self._client)
-        )
+        await self._client.script("worker_release", worker=self.id, crashed=crashed, max_crashes=3)
 
     async def close(self) -> None:
         """Whatever state it is in."""

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from lineshaft.cancellation import lifetimes
 from lineshaft.errors import Fenced
 from lineshaft.redis import Client
 from lineshaft.settings import Settings
@@ -144,7 +143,7 @@ async def test_a_run_whose_claim_got_lost_is_returned(office: Office, hire: Hire
     await office.given_back(stray)
     run_graphs.GATES["gate"].set()
     assert await office.ended(stray) == "success"
-    assert await office.attempts(thread) == [1, 1]
+    assert await office.attempts(thread) == [1, 2]
 
 
 async def test_a_lost_run_is_stopped_and_told_of_by_nobody(office: Office, hire: Hire, client: Client) -> None:
@@ -160,7 +159,6 @@ async def test_a_lost_run_is_stopped_and_told_of_by_nobody(office: Office, hire:
     with pytest.raises(Fenced):
         await client.script(
             "run_claim", worker=worker.id, request="r", queue="runs", room=1, lease=1000, max_crashes=3,
-            **lifetimes(client),
         )  # fmt: skip
     run_graphs.GATES["gate"].set()
     await hire()

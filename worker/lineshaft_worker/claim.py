@@ -5,7 +5,6 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from lineshaft.cancellation import lifetimes
 from lineshaft.redis import Client
 from lineshaft.run_config import Effective, effective
 from lineshaft.run_request import RunInput, RunSpec
@@ -46,7 +45,6 @@ async def claim(client: Client, worker: str, request: str, queue: str, room: int
         room=room,
         lease=int(client.settings.lineshaft_lease_seconds * 1000),
         max_crashes=client.settings.lineshaft_max_crashes,
-        **lifetimes(client),
     )
     return int(next_due), [await _claim(client, row) for row in rows]
 

@@ -5,7 +5,6 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 from lineshaft import log
-from lineshaft.cancellation import lifetimes
 from lineshaft.errors import Fenced, LineshaftError
 from lineshaft.event_sink import EventSink
 from lineshaft.redis import Client
@@ -115,7 +114,6 @@ class Executor:
                 entries=[*rest, *(["error", "d", error] if failed else [])],
                 temporary_ttl=_TEMPORARY_TTL,
                 **{**snapshot, **({"thread_status": "error"} if failed else {})},
-                **lifetimes(self._client, resumable=claim.spec.resumable),
             )
             if answer == b"ok":
                 return "rolled back" if handled == "rollback" else outcome.status

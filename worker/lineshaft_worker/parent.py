@@ -22,7 +22,6 @@ from typing import Any
 import msgspec
 
 from lineshaft import log
-from lineshaft.cancellation import lifetimes
 from lineshaft.parent_watch import Tether
 from lineshaft.redis import Client, check
 from lineshaft.settings import Settings
@@ -121,7 +120,6 @@ class Parent:
                 worker=worker,
                 crashed=crashed,
                 max_crashes=self._settings.lineshaft_max_crashes,
-                **lifetimes(self._client),
             )
         )
         if released:
@@ -150,7 +148,6 @@ class Parent:
             lease=int(self._lease * 1000),
             max_crashes=self._settings.lineshaft_max_crashes,
             info=info,
-            **lifetimes(self._client),
         )
         return bool(held)
 

@@ -29,7 +29,9 @@ def exists(snapshot: StateSnapshot) -> bool:
 
 
 def _state(snapshot: StateSnapshot) -> dict[str, Any]:
-    checkpoint = place(snapshot.config) if exists(snapshot) else None
+    # A checkpoint that was asked for by its id is named also where there is none.
+    named = "checkpoint_id" in snapshot.config["configurable"]
+    checkpoint = place(snapshot.config) if named or exists(snapshot) else None
     parent = place(snapshot.parent_config)
     metadata = None
     if snapshot.metadata is not None:

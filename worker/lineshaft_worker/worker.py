@@ -246,7 +246,8 @@ class RunWorker(Worker):
         if token and token.decode().partition(".")[2] == self._worker_id:
             logger.warning("returning a run that this worker holds but does not execute", run_id=run_id)
             with contextlib.suppress(Fenced):
-                await self._client.script("run_hand_back", run_id=run_id, token=token, delay=0)
+                limit = self._client.settings.lineshaft_max_crashes
+                await self._client.script("run_take_back", run_id=run_id, token=token, max_crashes=limit)
 
     async def _hear_cancels(self) -> None:
         async for run_id in notifications(self._client, self._worker_id):

@@ -1,7 +1,7 @@
 -- Cancel a run: at once if no worker has touched it, else by a flag that its worker obeys.
 -- FLAGS allow-oom
 -- USES lib/now lib/index lib/queue lib/log lib/run_end
--- ARGV run_id thread_id action reason events_ttl input_ttl
+-- ARGV run_id thread_id action reason
 -- The first action stands. Returns 'ended' or 'signalled'. Refuses: NOTFOUND (unknown, or ended already).
 local run = redis.call('HMGET', K.run(run_id), 'thread', 'status', 'cancel', 'worker', 'wrote')
 if run[1] ~= thread_id or run[3] == 'rollback' then return redis.error_reply('NOTFOUND No runs found to cancel.') end
@@ -10,7 +10,7 @@ if run[2] ~= 'pending' and run[2] ~= 'running' or run[3] then
 end
 if run[2] == 'pending' and not run[5] then
   settle_held(run_id, thread_id, false)
-  end_run(run_id, thread_id, 'interrupted', action == 'rollback', {}, events_ttl, input_ttl)
+  end_run(run_id, thread_id, 'interrupted', action == 'rollback', {})
   return 'ended'
 end
 -- It is running, or has been: its checkpoints are kept or taken back by its worker, or by the one that claims it next.

@@ -1,7 +1,7 @@
 -- Give a worker up to `room` due runs, each under a new token; and take over the runs of workers whose lease ran out.
 -- FLAGS allow-oom
 -- USES lib/now lib/index lib/queue lib/log lib/run_end lib/reap
--- ARGV worker request queue room lease max_crashes events_ttl input_ttl
+-- ARGV worker request queue room lease max_crashes
 -- `request` names this call: asked again after a lost answer, it returns the runs that it had claimed.
 -- Returns: ms until the next run is due (-1: no timer to set), then per run: id, the fields of `FIELDS` in their order,
 -- token, attempt, number of input slices, first input slice, list of held messages.
@@ -32,7 +32,7 @@ if before[1] == request then
   return out
 end
 
-reap_expired(lease, max_crashes, events_ttl, input_ttl)
+reap_expired(lease, max_crashes)
 
 local function take(run_id, run)
   local thread_id = run[AT.thread]

@@ -1,8 +1,9 @@
 -- Create a run on a thread, and the thread too where the caller allows it; put it where its turn will come.
 -- USES lib/now lib/index lib/thread lib/queue
--- ARGV run_id thread_id assistant_id queue job doc multitask creates temporary takes_inbox delay metadata leaves run_config runs_kept max_waiting input...
+-- ARGV run_id thread_id assistant_id queue job doc multitask creates temporary takes_inbox delay metadata leaves run_config events_ttl input_ttl runs_kept max_waiting input...
 -- `input` are slices of the run's input; without any, the caller has written them under K.run_input before, with a TTL.
--- `metadata` and `leaves` are for a thread that this call creates. `delay` in ms.
+-- `metadata` and `leaves` are for a thread that this call creates. `delay` in ms; `events_ttl` and
+-- `input_ttl`, how long these outlive the run, too.
 -- Returns: status, created ms, updated ms, graph id, assistant document, thread metadata, log position, score.
 -- Refuses: NOTFOUND (thread, assistant), INVALID (the graph does not load), CONFLICT (reject on a busy thread),
 -- TOOMANY (already wait).
@@ -46,6 +47,7 @@ local n = tonumber(made[1] or 0) == due and tonumber(made[2] or 0) + 1 or 0
 local score = string.format('%.3f', due + math.min(n, 999) / 1000)
 redis.call('HSET', run, 'thread', thread_id, 'graph', graph_id, 'assistant', assistant_id, 'queue', queue,
   'score', score, 'created', due, 'updated', now, 'status', 'pending', 'epoch', 0, 'doc', doc,
+  'events_ttl', events_ttl, 'input_ttl', input_ttl,
   'amd', assistant[1], 'tmd', made[3] or '{}', 'position', (made[4] or '0') .. '-' .. (made[5] or '0'))
 if temporary == '1' then redis.call('HSET', run, 'temporary', '1') end
 if takes_inbox == '1' then redis.call('HSET', run, 'inbox', '1') end

@@ -1,7 +1,7 @@
 -- End a running run: its last events, its status, the thread's new snapshot, and the next run's turn.
 -- FLAGS allow-oom
 -- USES lib/now lib/fence lib/index lib/queue lib/log lib/checkpoints lib/run_end lib/thread_end
--- ARGV run_id token status error handled rev thread_status state interrupts events_ttl input_ttl temporary_ttl entries...
+-- ARGV run_id token status error handled rev thread_status state interrupts temporary_ttl entries...
 -- `handled` is the cancel action that the worker has carried out ('' for none). `state` '' leaves the snapshot alone,
 -- `thread_status` '' the thread's status.
 -- Returns 'ok', or the cancel action ('interrupt', 'rollback') that came in meanwhile and must be carried out first.
@@ -27,7 +27,7 @@ else
   redis.call('HDEL', snapshot, 'error')
 end
 settle_held(run_id, thread_id, run[3] == '1' and not rolled_back)
-end_run(run_id, thread_id, status, rolled_back, entries, events_ttl, input_ttl)
+end_run(run_id, thread_id, status, rolled_back, entries)
 if run[4] == '1' then
   delete_thread_records(thread_id)
   redis.call('PEXPIRE', K.run(run_id), temporary_ttl)

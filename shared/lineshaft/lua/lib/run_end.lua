@@ -18,9 +18,9 @@ local function forget_run(run_id, thread_id)
 end
 
 -- Close the run's record and give the thread to the next run. `gone` drops the record (rollback). `entries` are the
--- run's last events; `events_ttl` and `input_ttl` in ms.
-local function end_run(run_id, thread_id, status, gone, entries, events_ttl, input_ttl)
-  local run = redis.call('HMGET', K.run(run_id), 'worker', 'attempt', 'token')
+-- run's last events. The run says itself how long its events and its input outlive it (ms).
+local function end_run(run_id, thread_id, status, gone, entries)
+  local run = redis.call('HMGET', K.run(run_id), 'worker', 'attempt', 'token', 'events_ttl', 'input_ttl')
   local queued = redis.call('HGET', K.thread(thread_id), 'queued')
   redis.call('ZREM', K.thread_waiting(thread_id), run_id)
   unclaim(run_id, thread_id, run[1])
@@ -31,8 +31,8 @@ local function end_run(run_id, thread_id, status, gone, entries, events_ttl, inp
   append(thread_id, run_id, run[2] or 0, entries)
   redis.call('HDEL', K.run(run_id), 'token', 'worker', 'not_before')
   redis.call('DEL', K.job(run_id))
-  redis.call('PEXPIRE', K.run_input(run_id), input_ttl)
-  expire_log(thread_id, run_id, events_ttl)
+  redis.call('PEXPIRE', K.run_input(run_id), run[5])
+  expire_log(thread_id, run_id, tonumber(run[4]))
   if gone then forget_run(run_id, thread_id) end
   admit(thread_id)
   touch_thread(thread_id, now)
