@@ -132,7 +132,7 @@ for _side in ("left", "right"):
     two_questions.add_edge(START, _side)
 
 
-# --- messages --------------------------------------------------------------------------------------------------------
+# messages
 MODEL = GenericFakeChatModel(messages=(AIMessage("echo: hi there") for _ in itertools.count()))
 
 
@@ -156,7 +156,7 @@ chat = chain(("model", call_model), state=MessagesState)
 counting = chain(("count", count), state=MessagesState)
 
 
-# --- subgraphs -------------------------------------------------------------------------------------------------------
+# subgraphs
 class Parent(MessagesState, total=False):
     log: Annotated[list[str], add]
     pause: bool
@@ -184,7 +184,7 @@ nested = chain(
 )
 
 
-# --- other forms -----------------------------------------------------------------------------------------------------
+# other forms
 async def write(state: State) -> State:  # noqa: ARG001 - a node takes the state
     writer = get_stream_writer()
     writer({"progress": 0})

@@ -38,7 +38,7 @@ def build(builder: Any, **options: Any) -> Graph:
     return graph
 
 
-# --- the config ------------------------------------------------------------------------------------------------------
+# the config
 def test_the_config_has_the_run_s_ids_and_no_tags_of_ours() -> None:
     claim = claim_of(metadata={"mine": 1, "run_id": "forged"})
     config = run_config(claim)
@@ -83,7 +83,7 @@ async def test_a_long_loop_ends_in_mode_events_too() -> None:
     assert (await graph.aget_state({"configurable": {"thread_id": THREAD}})).values["log"] == names
 
 
-# --- the input -------------------------------------------------------------------------------------------------------
+# the input
 @pytest.mark.parametrize(
     "request_",
     [{"graph_input": {"log": []}}, {"graph_input": None}, {"graph_input": "text"}, {"command": {"goto": "a"}}],
@@ -124,7 +124,7 @@ def test_commands() -> None:
     assert command_of(Asked(update=None, resume=None, goto=None)) is None
 
 
-# --- answers ---------------------------------------------------------------------------------------------------------
+# answers
 async def test_a_bare_answer_is_made_out_to_the_interrupt_that_waits() -> None:
     graph = build(graphs.ask())
     await attempt(claim_of({"log": []}), graph)
@@ -158,7 +158,7 @@ async def test_an_answer_is_not_kept_for_a_later_question() -> None:
     assert (await waiting(graph)).keys() == {"t2"}
 
 
-# --- the context -----------------------------------------------------------------------------------------------------
+# the context
 @dataclass
 class Settings:
     user: str = "anon"
@@ -203,7 +203,7 @@ def test_context_is_cut_to_the_graph_s_schema(schema: Any, context: dict[str, An
     assert graph_context(build(builder), context) == passed
 
 
-# --- with our checkpointer -------------------------------------------------------------------------------------------
+# with our checkpointer
 class Visits(TypedDict, total=False):
     visits: Annotated[list[str], add]
     count: int
@@ -278,7 +278,7 @@ async def test_what_a_dead_attempt_left_without_its_input_is_taken_back(client: 
         assert state.values["count"] == 2, f"after {writes} writes"
 
 
-# --- langgraph's private parts that we use ---------------------------------------------------------------------------
+# langgraph's private parts that we use
 def test_langgraph_s_private_functions_are_as_we_know_them() -> None:
     assert list(inspect.signature(should_interrupt).parameters) == ["checkpoint", "interrupt_nodes", "tasks"]
     assert list(inspect.signature(Pregel._resolve_checkpointer).parameters) == ["self", "config"]

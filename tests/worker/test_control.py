@@ -20,7 +20,7 @@ def test_every_kind_of_question_has_an_answer() -> None:
     assert all(hasattr(States, f"_{kind}") for kind in get_args(Kind))
 
 
-# --- reading ---------------------------------------------------------------------------------------------------------
+# reading
 async def test_the_state_of_an_empty_thread(asker: Asker, thread: str) -> None:
     assert await asker.ask("state", thread) == json.loads(EMPTY_STATE)
     assert await asker.ask("history", thread, limit=10) == []

@@ -20,7 +20,7 @@ from tests.shared.until import until
 from .in_process import Office
 
 
-# --- the lane --------------------------------------------------------------------------------------------------------
+# the lane
 @pytest.fixture
 async def lane(client: Client, served: Graphs, office: Office) -> AsyncIterator[ControlLane]:
     lane = ControlLane(client.settings, served, office.worker)

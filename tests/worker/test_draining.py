@@ -15,7 +15,7 @@ from . import run_graphs
 from .in_process import QUICK, Hire, Office
 
 
-# --- stopping --------------------------------------------------------------------------------------------------------
+# stopping
 async def test_a_stopping_worker_hands_back_at_the_next_step(office: Office, hire: Hire) -> None:
     worker = await hire(grace=60)
     thread = await office.thread()

@@ -162,7 +162,7 @@ async def test_a_refused_write_is_raised(execution: Execution, reasons: list[Sto
         await stopped(execution, graph, *reasons)
 
 
-# --- opening ---------------------------------------------------------------------------------------------------------
+# opening
 async def test_a_graph_is_opened(execution: Execution) -> None:
     async def opening() -> str:
         return "graph"

@@ -28,7 +28,7 @@ async def snapshot(office: Office, thread: str) -> Any:
     return json.loads(state)
 
 
-# --- ends ------------------------------------------------------------------------------------------------------------
+# ends
 async def test_success(office: Office) -> None:
     thread = await office.thread()
     run = await office.start("linear", thread, {"log": ["in"]})
@@ -106,7 +106,7 @@ async def test_the_time_limit(office: Office, client: Client, monkeypatch: pytes
     assert (await office.events(thread))[-2:] == [("error", shown["error"]), ("end", "timeout")]
 
 
-# --- pauses ----------------------------------------------------------------------------------------------------------
+# pauses
 async def test_an_interrupt_and_its_answer(office: Office) -> None:
     thread = await office.thread()
     assert await office.run("asking", thread, {"log": []}) == "success"
@@ -139,7 +139,7 @@ async def test_a_run_that_has_nothing_to_do_leaves_the_thread_as_it_was(office: 
     assert (after["status"], after["values"]) == ("idle", before["values"])
 
 
-# --- cancels ---------------------------------------------------------------------------------------------------------
+# cancels
 async def test_a_silent_node_is_cancelled(office: Office) -> None:
     thread = await office.thread()
     run = await office.start("held", thread, {"log": []})

@@ -15,7 +15,7 @@ from .in_process import Office
 pytestmark = pytest.mark.usefixtures("worker")
 
 
-# --- the inbox -------------------------------------------------------------------------------------------------------
+# the inbox
 class Inbox:
     """The messages of one thread."""
 
@@ -103,7 +103,7 @@ async def test_a_paused_thread_takes_none(office: Office, inbox: Inbox) -> None:
     assert await inbox.shown() == ["a", "1 so far", "one"]
 
 
-# --- a thread of its own ---------------------------------------------------------------------------------------------
+# a thread of its own
 @pytest.mark.parametrize(("graph", "status"), [("linear", "success"), ("failing", "error"), ("asking", "success")])
 async def test_a_temporary_thread_goes_with_its_run(office: Office, client: Client, graph: str, status: str) -> None:
     run = await office.start(graph, None, {"log": []})
@@ -127,7 +127,7 @@ async def test_a_cancelled_temporary_run(office: Office, client: Client) -> None
     assert not await client.command("EXISTS", client.keys.thread(thread))
 
 
-# --- large values ----------------------------------------------------------------------------------------------------
+# large values
 async def test_large_inputs_states_and_events(office: Office, client: Client) -> None:
     thread = await office.thread()
     big = "y" * 3_000_000
@@ -138,7 +138,7 @@ async def test_large_inputs_states_and_events(office: Office, client: Client) ->
     assert [len(entry.data) > 700_000 for entry in entries] == [False, True, True, True, False]
 
 
-# --- no graph --------------------------------------------------------------------------------------------------------
+# no graph
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(executor, "_GRAPH_WAIT", 1.5)

@@ -26,7 +26,7 @@ async def waits(worker: InProcessWorker) -> None:
     await until(blocked, "a worker waits for a token")
 
 
-# --- picking up ------------------------------------------------------------------------------------------------------
+# picking up
 async def test_an_idle_worker_picks_a_run_up_at_once(office: Office, hire: Hire) -> None:
     worker = await hire()
     await waits(worker)
@@ -86,7 +86,7 @@ async def test_a_failed_run_does_not_hold_up_the_next(office: Office, hire: Hire
     assert [await office.ended(run) for run in runs] == ["error", "error", "success"]
 
 
-# --- tokens ----------------------------------------------------------------------------------------------------------
+# tokens
 async def test_a_full_worker_passes_its_token_on(office: Office, hire: Hire) -> None:
     full = await hire(jobs=1)
     await office.start("held", await office.thread(), {"log": []})
@@ -131,7 +131,7 @@ async def test_a_draining_worker_passes_its_token_on(office: Office, hire: Hire)
     await draining.stopped()
 
 
-# --- holdings --------------------------------------------------------------------------------------------------------
+# holdings
 async def test_a_run_whose_claim_got_lost_is_returned(office: Office, hire: Hire) -> None:
     worker = await hire(jobs=1)
     await office.start("held", await office.thread(), {"log": []})

@@ -16,7 +16,7 @@ from .asker import Asker
 from .in_process import InProcessWorker, Office
 
 
-# --- updates ---------------------------------------------------------------------------------------------------------
+# updates
 async def test_an_update(asker: Asker, office: Office, thread: str) -> None:
     answer = await asker.ask("update", thread, values={"log": ["x"]}, as_node="a")
     assert answer["checkpoint"] == answer["configurable"] == {
@@ -152,7 +152,7 @@ async def test_the_lock_of_a_dead_worker_opens(
     await office.finish(run, token)
 
 
-# --- deleting a run --------------------------------------------------------------------------------------------------
+# deleting a run
 @pytest.mark.usefixtures("worker")
 async def test_a_deleted_run_was_never_there(asker: Asker, office: Office, thread: str) -> None:
     first = await office.start("linear", thread, {"log": ["1"]})

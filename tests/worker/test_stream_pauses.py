@@ -12,7 +12,7 @@ from . import run_graphs
 from .player import HI, Opener
 
 
-# --- pauses ----------------------------------------------------------------------------------------------------------
+# pauses
 async def test_an_interrupt_shows_in_values_and_updates_and_tasks(player: Opener) -> None:
     asking = await player("asking")
     events = await asking.play({"log": []}, "values", "updates", "tasks")
@@ -51,7 +51,7 @@ async def test_breakpoints(player: Opener) -> None:
     ]
 
 
-# --- ends ------------------------------------------------------------------------------------------------------------
+# ends
 @pytest.mark.parametrize("modes", [("values",), ("values", "events")])
 @pytest.mark.parametrize("graph", ["failing", "nested"])
 async def test_what_a_node_raises_is_raised(player: Opener, graph: str, modes: tuple[str, ...]) -> None:

@@ -12,7 +12,7 @@ from .player import HI, RUN, Events, Opener, names
 MODES = ("values", "updates", "messages", "messages-tuple", "events", "debug", "custom", "tasks", "checkpoints")
 
 
-# --- one mode --------------------------------------------------------------------------------------------------------
+# one mode
 async def test_values(player: Opener) -> None:
     linear = await player("linear")
     assert await linear.play({"log": ["x"]}, "values") == [
@@ -93,7 +93,7 @@ async def test_nothing_of_ours_is_in_checkpoints(player: Opener) -> None:
             assert internal not in text, (modes, internal)
 
 
-# --- messages --------------------------------------------------------------------------------------------------------
+# messages
 async def test_messages_accumulate(player: Opener) -> None:
     events = await (await player("chat")).play(HI, "messages")
     assert names(events) == ["messages/metadata", *["messages/partial"] * (len(events) - 1)]
@@ -128,7 +128,7 @@ async def test_messages_tuple_wins_over_messages(player: Opener) -> None:
     assert set(names(await (await player("chat")).play(HI, "messages", "messages-tuple"))) == {"messages"}
 
 
-# --- events ----------------------------------------------------------------------------------------------------------
+# events
 async def test_events(player: Opener) -> None:
     events = await (await player("chat")).play(HI, "events")
     assert set(names(events)) == {"events"}
@@ -153,7 +153,7 @@ async def test_hidden_records_are_left_out(player: Opener) -> None:
     assert "secret" not in {data["name"] for _, data in events}
 
 
-# --- several modes, and subgraphs ------------------------------------------------------------------------------------
+# several modes, and subgraphs
 @pytest.mark.parametrize("subgraphs", [False, True])
 @pytest.mark.parametrize("graph", ["linear", "nested", "chat", "functional"])
 async def test_each_mode_says_alone_what_it_says_among_all(player: Opener, graph: str, subgraphs: bool) -> None:
