@@ -5,8 +5,8 @@ its slots, never starve it. (A held GIL does: then another worker answers.)
 """
 
 import asyncio
-import contextlib
 import threading
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -57,8 +57,14 @@ class ControlLane:
         self._thread.join(1)
 
     def _run(self) -> None:
-        with contextlib.suppress(asyncio.CancelledError):
-            asyncio.run(self._serve())
+        while True:
+            try:
+                asyncio.run(self._serve())
+            except asyncio.CancelledError:
+                return
+            except Exception:  # a lane that ends silently would leave all questions to other workers
+                logger.exception("the control lane failed, starting it again")
+                time.sleep(1)  # seconds: whatever it was, do not spin
 
     async def _serve(self) -> None:
         self._loop, self._main = asyncio.get_running_loop(), asyncio.current_task()

@@ -36,7 +36,7 @@ _LEAKED_TASKS = 3  # runs that swallowed their cancel; beyond it this process is
 
 
 class RunWorker(Worker):
-    """One process's share of the queue. `lost` is called when the lease is gone or the process should be replaced."""
+    """One process's share of the queue: claims runs while it has room, executes them, obeys what it hears of them."""
 
     def __init__(self, client: Client, executor: Executor, worker_id: str, *, max_jobs: int, grace: float) -> None:
         self._client = client
@@ -220,6 +220,8 @@ class RunWorker(Worker):
             held = await self._client.script("worker_holdings", worker=self._worker_id, count=count)
             if held == b"ok":
                 self._strays.clear()
+                for execution in self._executions.values():
+                    execution.missed = 0
                 continue
             actions = {held[i].decode(): held[i + 1].decode() for i in range(0, len(held), 2)}
             for run_id, execution in list(self._executions.items()):
