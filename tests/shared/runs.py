@@ -28,6 +28,10 @@ class Desk:
         self._threads.append((await ThreadStore(self.client).create()).thread_id)
         return self._threads[-1]
 
+    def adopt(self, thread_id: str) -> None:
+        """A thread that others have made goes with ours."""
+        self._threads.append(thread_id)
+
     async def lease(self, worker: str, milliseconds: int = 10_000, *, begin: bool = True) -> int:
         renewed: int = await self.client.script(
             "worker_renew", worker=worker, begin=begin, lease=milliseconds, max_crashes=3,
