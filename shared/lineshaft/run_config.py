@@ -70,7 +70,7 @@ def effective(
         "langgraph_auth_permissions": [],
         "langgraph_request_id": spec.request_id,
         "__request_start_time_ms__": spec.requested_ms,
-        "__after_seconds__": 0,
+        "__after_seconds__": spec.after_seconds,
     }
     config["metadata"] = metadata
     return Effective(metadata, config, context)

@@ -80,7 +80,8 @@ class RunCreate(Struct, kw_only=True):
     if_not_exists: Literal["create", "reject"] = "reject"
     on_disconnect: Literal["cancel", "continue"] = "continue"
     on_completion: Literal["delete", "keep"] = "delete"
-    after_seconds: float = 0
+    # At most a year and a day: what is due later than some years counts as hidden in the queue.
+    after_seconds: Annotated[float, Meta(le=31_622_400, description="Delay; negative means now.")] = 0
     webhook: Annotated[str, Meta(min_length=1, max_length=65_536)] | None = None
     feedback_keys: list[str] | None = None
     langsmith_tracer: Tracer | None = None
@@ -107,6 +108,7 @@ class RunSpec(Struct, kw_only=True, omit_defaults=True):
     feedback_keys: list[str] | None = None
     request_id: str = ""
     requested_ms: int = 0
+    after_seconds: float = 0
 
 
 class RunInput(Struct, omit_defaults=True):
@@ -139,10 +141,6 @@ def accept(request: RunCreate, *, stateless: bool, request_id: str, requested_ms
 
     Raises Invalid (422) for values that cannot be used, BadRequest (400) for values that contradict each other.
     """
-    if request.multitask_strategy in ("interrupt", "rollback"):
-        raise Invalid(_NOT_YET.format(f"multitask_strategy {request.multitask_strategy!r}"))
-    if request.after_seconds > 0:
-        raise Invalid(_NOT_YET.format("after_seconds > 0"))
     if request.webhook is not None:
         raise Invalid(_NOT_YET.format("webhook"))
     command = _command(request.command)
@@ -177,6 +175,7 @@ def accept(request: RunCreate, *, stateless: bool, request_id: str, requested_ms
         feedback_keys=request.feedback_keys,
         request_id=request_id,
         requested_ms=requested_ms,
+        after_seconds=max(0, request.after_seconds),
     )
     return spec, RunInput(Raw(b"null") if request.input is UNSET else request.input, command)
 

@@ -133,7 +133,7 @@ class RunStore:
                 creates=creates,
                 temporary=spec.temporary,
                 takes_inbox=bytes(run_input.input) == b"null" and run_input.command is None and spec.checkpoint is None,
-                delay=max(0, int(request.after_seconds * 1000)),
+                delay=int(spec.after_seconds * 1000),
                 metadata=_encode(spec.metadata) if creates else "",
                 leaves=" ".join(index_leaves(spec.metadata)) if creates else "",
                 run_config=_encode(config),

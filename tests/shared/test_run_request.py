@@ -91,9 +91,6 @@ def test_values_that_are_refused_when_decoded(fields: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"multitask_strategy": "rollback"}, "multitask_strategy 'rollback' is not supported yet"),
-        ({"multitask_strategy": "interrupt"}, "not supported yet"),
-        ({"after_seconds": 0.5}, "after_seconds > 0 is not supported yet"),
         ({"webhook": "http://x"}, "webhook is not supported yet"),
         ({"checkpoint_id": "x"}, "Invalid checkpoint ID: must be a UUID"),
         ({"command": {"resumes": 1}}, "command: unknown field 'resumes'; use update, resume or goto"),

@@ -1,5 +1,5 @@
 -- Create a run on a thread, and the thread too where the caller allows it; put it where its turn will come.
--- USES lib/now lib/index lib/thread lib/queue
+-- USES lib/now lib/index lib/thread lib/queue lib/log lib/run_end lib/cancel
 -- ARGV run_id thread_id assistant_id queue job doc multitask creates temporary takes_inbox delay metadata leaves run_config events_ttl input_ttl runs_kept max_waiting input...
 -- `input` are slices of the run's input; without any, the caller has written them under K.run_input before, with a TTL.
 -- `metadata` and `leaves` are for a thread that this call creates. `delay` in ms; `events_ttl` and
@@ -35,6 +35,16 @@ local waiting = redis.call('ZCARD', K.thread_waiting(thread_id))
 local busy = waiting > 0 or redis.call('HEXISTS', thread, 'active') == 1
 if busy and multitask == 'reject' then
   return redis.error_reply('CONFLICT Thread is already running a task. Wait for it to finish or choose a different multitask strategy.')
+end
+if busy and (multitask == 'interrupt' or multitask == 'rollback') then
+  -- The new run takes the place of all that were there: of the one that runs, too, which its worker stops first.
+  local reason = 'superseded by run ' .. run_id .. ' (multitask_strategy=' .. multitask .. ')'
+  for _, old in ipairs(redis.call('ZRANGE', K.thread_waiting(thread_id), 0, -1)) do
+    cancel_run(old, thread_id, multitask, reason)
+  end
+  local active = redis.call('HGET', thread, 'active')
+  if active then cancel_run(active, thread_id, multitask, reason) end
+  waiting = redis.call('ZCARD', K.thread_waiting(thread_id))
 end
 if waiting >= tonumber(max_waiting) then
   return redis.error_reply('TOOMANY ' .. waiting .. ' runs already wait on this thread (limit ' .. max_waiting .. ').')
