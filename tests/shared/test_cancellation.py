@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from lineshaft.cancellation import cancel, notifications
+from lineshaft.cancellation import cancel, cancel_all, cancel_some, notifications
 from lineshaft.errors import NotFound
 from lineshaft.redis import Client
 
@@ -86,3 +86,29 @@ async def test_a_worker_hears_again_after_it_lost_its_connection(desk: Desk) -> 
     assert await hearing == run
     await heard.aclose()  # type: ignore[attr-defined]
     await desk.finish(run, token, "interrupted", handled="interrupt")
+
+
+async def test_all_runs_of_a_status_are_cancelled_over_all_threads(desk: Desk) -> None:
+    threads = [await desk.open() for _ in range(3)]
+    running = [await desk.create(thread) for thread in threads]
+    assert len(await desk.claim()) == 3
+    queued = [await desk.create(thread) for thread in threads for _ in range(2)]
+    delayed = await desk.create(threads[0], after_seconds=60)
+    alone = await desk.create(None)
+    desk.adopt(str(await desk.field(alone, "thread")))
+    assert await cancel_all(desk.client, "interrupt", "test", "pending") == 8
+    assert {await desk.status(run) for run in [*queued, delayed, alone]} == {"interrupted"}
+    assert {await desk.field(run, "cancel") for run in running} == {None}
+    assert await cancel_all(desk.client, "rollback", "test", "running") == 3
+    assert {await desk.field(run, "cancel") for run in running} == {"rollback"}
+    assert await cancel_all(desk.client, "interrupt", "test") == 0
+
+
+async def test_of_some_runs_those_that_are_over_or_unknown_are_passed_over(desk: Desk) -> None:
+    thread = await desk.open()
+    over, queued = await desk.create(thread), await desk.create(thread)
+    ((_, token),) = await desk.claim()
+    await desk.finish(over, token)
+    runs = [(thread, over), (thread, queued), (thread, "unknown")]
+    assert await cancel_some(desk.client, runs, "interrupt", "test") == 1
+    assert (await desk.status(over), await desk.status(queued)) == ("success", "interrupted")

@@ -5,10 +5,11 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 from aiohttp import web
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
-from lineshaft.cancellation import cancel
+from lineshaft.cancellation import Action, Only, cancel, cancel_all, cancel_some
 from lineshaft.errors import Invalid, NotFound
+from lineshaft.ids import canonical
 from lineshaft.run_request import RunCreate
 from lineshaft.runs import Run, RunStore
 from lineshaft_api.context import CLIENT, HUB, QUERIES, REQUEST_ID
@@ -32,6 +33,20 @@ class CancelQuery(Struct):
     """How to cancel. Any other action than `rollback` means `interrupt`."""
 
     wait: bool = False
+    action: str = "interrupt"
+
+
+class CancelMany(Struct):
+    """Which runs to cancel: by their ids, or by their status over all threads."""
+
+    thread_id: str | UnsetType = UNSET
+    run_ids: list[str] | UnsetType = UNSET
+    status: Literal["pending", "running", "all"] | UnsetType = UNSET
+
+
+class CancelManyQuery(Struct):
+    """How to cancel. Any other action than `rollback` means `interrupt`."""
+
     action: str = "interrupt"
 
 
@@ -84,7 +99,7 @@ async def cancel_run(
     Answers 202 at once, or with `wait` 200 when the run has stopped.
     """
     client = request.app[CLIENT]
-    action: Literal["interrupt", "rollback"] = "rollback" if query.action == "rollback" else "interrupt"
+    action: Action = "rollback" if query.action == "rollback" else "interrupt"
     reason = f"{action} requested via POST /threads/{{thread_id}}/runs/{{run_id}}/cancel"
     runs = RunStore(client)
     if not query.wait:
@@ -96,6 +111,29 @@ async def cancel_run(
         await _end_of(request, runs, thread_id, run_id, position)
     location = f"/threads/{thread_id}/runs/{run_id}"
     return Reply({}, {"Location": f"{location}/join", "Content-Location": location}, status=200)
+
+
+@operation("POST", "/runs/cancel", errors=(404,), tags=_TAGS)
+async def cancel_runs(request: web.Request, body: CancelMany, query: CancelManyQuery) -> None:
+    """Cancel several runs of a thread, or all that are pending, running, or either, of all threads.
+
+    Ids that are unknown, or of runs that are over, are passed over; 404 if there was nothing to cancel.
+    """
+    client = request.app[CLIENT]
+    action: Action = "rollback" if query.action == "rollback" else "interrupt"
+    reason = f"{action} requested via POST /runs/cancel"
+    by_ids = body.thread_id is not UNSET and body.run_ids is not UNSET
+    if by_ids == (body.status is not UNSET) or (not by_ids and (body.thread_id, body.run_ids) != (UNSET, UNSET)):
+        raise Invalid("Request body: give either `status`, or `thread_id` and `run_ids`")
+    if isinstance(body.thread_id, str) and isinstance(body.run_ids, list):
+        thread_id = canonical(body.thread_id, "thread")
+        runs = {(thread_id, canonical(run_id, "run")) for run_id in body.run_ids}
+        cancelled = await cancel_some(client, runs, action, reason)
+    else:
+        only: Only = body.status if body.status in {"pending", "running"} else ""
+        cancelled = await cancel_all(client, action, reason, only)
+    if not cancelled:
+        raise NotFound("No matching runs to cancel.")
 
 
 @operation("DELETE", "/threads/{thread_id}/runs/{run_id}", errors=(404, 409, 503), tags=_TAGS)
@@ -137,5 +175,6 @@ OPERATIONS: list[Operation] = [
     list_runs,
     get_run,
     cancel_run,
+    cancel_runs,
     delete_run,
 ]

@@ -1,9 +1,10 @@
 -- Cancel a run: at once if no worker has touched it, else by a flag that its worker obeys.
 -- FLAGS allow-oom
 -- USES lib/now lib/index lib/queue lib/log lib/run_end lib/cancel
--- ARGV run_id thread_id action reason
--- The first action stands. Returns 'ended' or 'signalled'. Refuses: NOTFOUND (unknown, or ended already).
-local run = redis.call('HMGET', K.run(run_id), 'thread', 'cancel')
+-- ARGV run_id thread_id action reason only
+-- `only` 'pending' or 'running' spares a run that is not (any more); '' means either. The first action stands. Returns 'ended' or 'signalled'. Refuses: NOTFOUND (unknown, or ended already).
+local run = redis.call('HMGET', K.run(run_id), 'thread', 'cancel', 'status')
 if run[1] ~= thread_id or run[2] == 'rollback' then return redis.error_reply('NOTFOUND No runs found to cancel.') end
-return cancel_run(run_id, thread_id, action, reason)
+local wanted = only == '' or only == run[3]
+return wanted and cancel_run(run_id, thread_id, action, reason)
   or redis.error_reply('NOTFOUND No matching runs to cancel. The run is not pending or running.')
