@@ -24,7 +24,7 @@ local lease_end = redis.call('ZSCORE', K.workers(), worker)
 if not lease_end or tonumber(lease_end) < now then return redis.error_reply('FENCED this worker has lost its lease') end
 
 local out = { -1 }
-local before = redis.call('HMGET', K.worker(worker), 'request', 'claimed')
+local before = redis.call('HMGET', K.worker(worker), 'request', 'claimed', 'suspect')
 if before[1] == request then
   for run_id in string.gmatch(before[2], '%S+') do
     if redis.call('SISMEMBER', K.worker_runs(worker), run_id) == 1 then out[#out + 1] = answer(run_id, read(run_id)) end
@@ -63,14 +63,29 @@ local function take(run_id, run)
   return answer(run_id, run)
 end
 
+-- A run with one strike left is a suspect. A worker executes one of them at a time: then it is clear whose fault the
+-- last strike is, and what was beside it by chance goes on.
+local function is_suspect(run) return tonumber(run[AT.crashes] or 0) >= tonumber(max_crashes) - 1 end
+
+local holds_suspect = before[3] and redis.call('SISMEMBER', K.worker_runs(worker), before[3]) == 1
+
 room = tonumber(room)
-local due = redis.call('ZRANGEBYSCORE', K.queue(queue), '-inf', now, 'LIMIT', 0, room + 1)
-local claimed = {}
+-- A few more than there is room for, so that suspects which must wait do not hide what is behind them.
+local due = redis.call('ZRANGEBYSCORE', K.queue(queue), '-inf', now, 'LIMIT', 0, room + 8)
+local claimed, waits = {}, false
 for _, run_id in ipairs(due) do
   local run = read(run_id)
   if run[AT.status] ~= 'pending' then
     redis.call('ZREM', K.queue(queue), run_id)
+  elseif is_suspect(run) and holds_suspect then
+    -- Not passed on with a wake token, which would come back at once: its turn is when ours has ended, or with the
+    -- next look of a worker that has none.
+    waits = true
   elseif #claimed < room then
+    if is_suspect(run) then
+      holds_suspect = true
+      redis.call('HSET', K.worker(worker), 'suspect', run_id)
+    end
     claimed[#claimed + 1] = run_id
     out[#out + 1] = take(run_id, run)
   else
@@ -79,7 +94,7 @@ for _, run_id in ipairs(due) do
 end
 redis.call('HSET', K.worker(worker), 'request', request, 'claimed', table.concat(claimed, ' '))
 
-if #claimed < room then
+if #claimed < room and not waits then
   -- One idle worker at a time keeps the timer for the next due run; the others sleep.
   local head = redis.call('ZRANGE', K.queue(queue), 0, 0, 'WITHSCORES')
   if head[1] and tonumber(head[2]) < now + 60000 then
