@@ -23,6 +23,7 @@ from lineshaft.errors import Fenced
 from lineshaft.queue import DEFAULT_QUEUE, FUNCTION
 from lineshaft.redis import Client, is_transient
 
+from .blocking import BlockingWatch
 from .claim import Claim, claim
 from .execution import Execution
 from .executor import Executor
@@ -72,6 +73,8 @@ class RunWorker(Worker):
         background = [asyncio.create_task(task()) for task in tasks]
         claiming = asyncio.create_task(self._claim_runs(waker=background[0]))
         stopping = asyncio.create_task(self._draining.wait())
+        watch = BlockingWatch(lambda: list(self._executions))
+        watch.start()
         try:
             done, _ = await asyncio.wait([stopping, claiming, *background], return_when=asyncio.FIRST_COMPLETED)
             for task in done:
@@ -79,6 +82,7 @@ class RunWorker(Worker):
                     task.result()  # raises what ended a background task: then this process is of no use any more
             await self._drain(claiming)
         finally:
+            watch.stop()
             for task in (stopping, claiming, *background):
                 task.cancel()
             await asyncio.gather(stopping, claiming, *background, return_exceptions=True)

@@ -90,6 +90,7 @@ for _, run_id in ipairs(due) do
     out[#out + 1] = take(run_id, run)
   else
     wake(queue)
+    break
   end
 end
 redis.call('HSET', K.worker(worker), 'request', request, 'claimed', table.concat(claimed, ' '))
