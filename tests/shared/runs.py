@@ -54,7 +54,7 @@ class Desk:
     async def finish(self, run_id: str, token: str, status: str = "success", **changes: Any) -> str:
         args: dict[str, Any] = {
             "error": b"", "handled": "", "rev": 1, "thread_status": "idle", "state": b'{"values":{}}',
-            "interrupts": b"{}", "temporary_ttl": 1000, "entries": [], **changes,
+            "interrupts": b"{}", "entries": [], **changes,
         }  # fmt: skip
         answer: bytes = await self.client.script("run_finish", run_id=run_id, token=token, status=status, **args)
         return answer.decode()

@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from lineshaft.cancellation import cancel, cancel_all, cancel_some, notifications
+from lineshaft.cancellation import Action, cancel, cancel_all, cancel_some, notifications
 from lineshaft.errors import NotFound
 from lineshaft.redis import Client
+from lineshaft.threads import ThreadStore
 
 from .runs import Desk
 from .until import until
@@ -95,7 +96,6 @@ async def test_all_runs_of_a_status_are_cancelled_over_all_threads(desk: Desk) -
     queued = [await desk.create(thread) for thread in threads for _ in range(2)]
     delayed = await desk.create(threads[0], after_seconds=60)
     alone = await desk.create(None)
-    desk.adopt(str(await desk.field(alone, "thread")))
     assert await cancel_all(desk.client, "interrupt", "test", "pending") == 8
     assert {await desk.status(run) for run in [*queued, delayed, alone]} == {"interrupted"}
     assert {await desk.field(run, "cancel") for run in running} == {None}
@@ -112,3 +112,12 @@ async def test_of_some_runs_those_that_are_over_or_unknown_are_passed_over(desk:
     runs = [(thread, over), (thread, queued), (thread, "unknown")]
     assert await cancel_some(desk.client, runs, "interrupt", "test") == 1
     assert (await desk.status(over), await desk.status(queued)) == ("success", "interrupted")
+
+
+@pytest.mark.parametrize("action", ["interrupt", "rollback"])
+async def test_a_temporary_thread_goes_with_its_run_also_when_that_never_starts(desk: Desk, action: Action) -> None:
+    await desk.open()
+    run = await desk.create(None)
+    thread = str(await desk.field(run, "thread"))
+    assert await cancel(desk.client, thread, run, action, "test")
+    assert not await ThreadStore(desk.client).exists(thread)

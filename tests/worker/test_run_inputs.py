@@ -116,6 +116,9 @@ async def test_a_temporary_thread_goes_with_its_run(office: Office, client: Clie
     assert (await office.log(thread))[-1] == ("end", f'"{status}"')
     for key in (client.keys.thread_events(thread), client.keys.run(run)):
         assert 0 < await client.command("PTTL", key) <= 300_000
+    # And nothing of it stays for ever.
+    for key in await client.command("KEYS", f"*{run}*"):
+        assert await client.command("PTTL", key) > 0, key
 
 
 async def test_a_cancelled_temporary_run(office: Office, client: Client) -> None:

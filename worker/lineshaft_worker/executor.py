@@ -20,7 +20,6 @@ from .streaming import stream_run
 
 logger = log.get("executor")
 
-_TEMPORARY_TTL = 300_000  # ms that a finished temporary run can still be joined
 _GRAPH_WAIT = 60.0  # seconds that a run waits for a worker that has its graph: a rolling deploy takes less
 
 
@@ -112,7 +111,6 @@ class Executor:
                 error=error,
                 handled=handled,
                 entries=[*rest, *(["error", "d", error] if failed else [])],
-                temporary_ttl=_TEMPORARY_TTL,
                 **{**snapshot, **({"thread_status": "error"} if failed else {})},
             )
             if answer == b"ok":

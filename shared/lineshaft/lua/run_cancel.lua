@@ -1,6 +1,6 @@
 -- Cancel a run: at once if no worker has touched it, else by a flag that its worker obeys.
 -- FLAGS allow-oom
--- USES lib/now lib/index lib/queue lib/log lib/run_end lib/cancel
+-- USES lib/now lib/index lib/queue lib/log lib/checkpoints lib/thread_records lib/run_end lib/cancel
 -- ARGV run_id thread_id action reason only
 -- `only` 'pending' or 'running' spares a run that is not (any more); '' means either. The first action stands. Returns 'ended' or 'signalled'. Refuses: NOTFOUND (unknown, or ended already).
 local run = redis.call('HMGET', K.run(run_id), 'thread', 'cancel', 'status')

@@ -1,6 +1,6 @@
 -- Give a worker up to `room` due runs, each under a new token; and take over the runs of workers whose lease ran out.
 -- FLAGS allow-oom
--- USES lib/now lib/index lib/queue lib/log lib/run_end lib/reap
+-- USES lib/now lib/index lib/queue lib/log lib/checkpoints lib/thread_records lib/run_end lib/reap
 -- ARGV worker request queue room lease max_crashes
 -- `request` names this call: asked again after a lost answer, it returns the runs that it had claimed.
 -- Returns: ms until the next run is due (-1: no timer to set), then per run: id, the fields of `FIELDS` in their order,

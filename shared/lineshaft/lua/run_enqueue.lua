@@ -1,5 +1,5 @@
 -- Create a run on a thread, and the thread too where the caller allows it; put it where its turn will come.
--- USES lib/now lib/index lib/thread lib/queue lib/log lib/run_end lib/cancel
+-- USES lib/now lib/index lib/thread lib/queue lib/log lib/checkpoints lib/thread_records lib/run_end lib/cancel
 -- ARGV run_id thread_id assistant_id queue job doc multitask creates temporary takes_inbox delay metadata leaves run_config events_ttl input_ttl runs_kept max_waiting input...
 -- `input` are slices of the run's input; without any, the caller has written them under K.run_input before, with a TTL.
 -- `metadata` and `leaves` are for a thread that this call creates. `delay` in ms; `events_ttl` and

@@ -1,14 +1,14 @@
 -- End a running run: its last events, its status, the thread's new snapshot, and the next run's turn.
 -- FLAGS allow-oom
--- USES lib/now lib/fence lib/index lib/queue lib/log lib/checkpoints lib/run_end lib/thread_end
--- ARGV run_id token status error handled rev thread_status state interrupts temporary_ttl entries...
+-- USES lib/now lib/fence lib/index lib/queue lib/log lib/checkpoints lib/thread_records lib/run_end
+-- ARGV run_id token status error handled rev thread_status state interrupts entries...
 -- `handled` is the cancel action that the worker has carried out ('' for none). `state` '' leaves the snapshot alone,
 -- `thread_status` '' the thread's status.
 -- Returns 'ok', or the cancel action ('interrupt', 'rollback') that came in meanwhile and must be carried out first.
 -- Refuses: FENCED.
-local run = redis.call('HMGET', K.run(run_id), 'thread', 'cancel', 'wrote', 'temporary', 'ended_by')
+local run = redis.call('HMGET', K.run(run_id), 'thread', 'cancel', 'wrote', 'ended_by')
 -- The same call again after a lost answer.
-if run[5] and run[5] == token then return 'ok' end
+if run[4] and run[4] == token then return 'ok' end
 if not holds(run_id, token) then return redis.error_reply('FENCED') end
 if run[2] and run[2] ~= handled then return run[2] end
 
@@ -28,9 +28,4 @@ else
 end
 settle_held(run_id, thread_id, run[3] == '1' and not rolled_back)
 end_run(run_id, thread_id, status, rolled_back, entries)
-if run[4] == '1' then
-  delete_thread_records(thread_id)
-  redis.call('PEXPIRE', K.run(run_id), temporary_ttl)
-  redis.call('PEXPIRE', K.thread_events(thread_id), temporary_ttl)
-end
 return 'ok'

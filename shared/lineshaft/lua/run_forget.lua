@@ -1,6 +1,6 @@
 -- Delete the record of a run that has ended.
 -- FLAGS allow-oom
--- USES lib/now lib/index lib/queue lib/log lib/run_end
+-- USES lib/now lib/index lib/queue lib/log lib/checkpoints lib/thread_records lib/run_end
 -- ARGV run_id thread_id
 -- Returns 1. Refuses: NOTFOUND, CONFLICT while the run is not over.
 local run = redis.call('HMGET', K.run(run_id), 'thread', 'ended')

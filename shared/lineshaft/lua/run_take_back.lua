@@ -1,6 +1,6 @@
 -- A worker holds a run that it does not execute: the answer to its claim got lost, or the run's end failed in the worker.
 -- FLAGS allow-oom
--- USES lib/now lib/fence lib/index lib/queue lib/log lib/run_end lib/reap
+-- USES lib/now lib/fence lib/index lib/queue lib/log lib/checkpoints lib/thread_records lib/run_end lib/reap
 -- ARGV run_id token max_crashes
 -- It counts like a crash: a run whose end always fails must not go round for ever.
 -- Returns 1. Refuses: FENCED.

@@ -1,6 +1,6 @@
 -- Delete a thread, a bounded piece per call. Returns 1 while something is left: call again.
 -- FLAGS allow-oom
--- USES lib/now lib/queue lib/log lib/index lib/run_end lib/checkpoints lib/thread_end
+-- USES lib/now lib/index lib/queue lib/log lib/checkpoints lib/thread_records lib/run_end lib/thread_end
 -- ARGV thread_id limit
 if redis.call('EXISTS', K.thread(thread_id)) == 0 then
   return redis.error_reply('NOTFOUND Thread with ID ' .. thread_id .. ' not found')

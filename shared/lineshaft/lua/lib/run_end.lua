@@ -1,4 +1,8 @@
--- What every end of a run has in common. Needs lib/now, lib/queue, lib/log, lib/index.
+-- What every end of a run has in common. Needs lib/now, lib/index, lib/queue, lib/log, lib/checkpoints,
+-- lib/thread_records.
+
+-- A temporary thread goes with its run; for so long the record and the events can still be joined.
+local TEMPORARY_MS = 300000
 
 -- Messages that the run had taken from the inbox: part of the state now, or back at the inbox's front.
 local function settle_held(run_id, thread_id, taken)
@@ -20,7 +24,7 @@ end
 -- Close the run's record and give the thread to the next run. `gone` drops the record (rollback). `entries` are the
 -- run's last events. The run says itself how long its events and its input outlive it (ms).
 local function end_run(run_id, thread_id, status, gone, entries)
-  local run = redis.call('HMGET', K.run(run_id), 'worker', 'attempt', 'token', 'events_ttl', 'input_ttl')
+  local run = redis.call('HMGET', K.run(run_id), 'worker', 'attempt', 'token', 'events_ttl', 'input_ttl', 'temporary')
   local queued = redis.call('HGET', K.thread(thread_id), 'queued')
   redis.call('ZREM', K.thread_waiting(thread_id), run_id)
   unclaim(run_id, thread_id, run[1])
@@ -34,6 +38,13 @@ local function end_run(run_id, thread_id, status, gone, entries)
   redis.call('PEXPIRE', K.run_input(run_id), run[5])
   expire_log(thread_id, run_id, tonumber(run[4]))
   if gone then forget_run(run_id, thread_id) end
+  if run[6] then
+    delete_thread_records(thread_id)
+    redis.call('UNLINK', K.run_checkpoints(run_id), K.run_kept_writes(run_id))
+    redis.call('PEXPIRE', K.run(run_id), TEMPORARY_MS)
+    redis.call('PEXPIRE', K.thread_events(thread_id), TEMPORARY_MS)
+    return
+  end
   admit(thread_id)
   touch_thread(thread_id, now)
   set_thread_status(thread_id)

@@ -1,5 +1,4 @@
--- The removal of a thread with all that belongs to it. Needs lib/index, lib/checkpoints; for the runs also lib/now,
--- lib/queue, lib/log, lib/run_end.
+-- The removal of a thread's runs. Needs lib/now, lib/queue, lib/log, lib/run_end.
 
 -- Take a run out of every place. If a worker holds it, it is fenced: the record, and so the token, is gone.
 local function delete_run(thread_id, run_id)
@@ -18,12 +17,4 @@ local function delete_idle_runs(thread_id, limit)
     if run_id ~= keep[1] and run_id ~= keep[2] then delete_run(thread_id, run_id) end
   end
   return redis.call('ZCARD', K.thread_runs(thread_id)) > 2
-end
-
--- Delete what the thread is made of, but for its runs and their event log.
-local function delete_thread_records(thread_id)
-  unindex_thread(thread_id)
-  delete_checkpoints(thread_id)
-  redis.call('UNLINK', K.thread(thread_id), K.thread_snapshot(thread_id), K.thread_waiting(thread_id),
-    K.thread_runs(thread_id), K.thread_inbox(thread_id), K.thread_held(thread_id), K.thread_answer(thread_id))
 end
