@@ -66,11 +66,12 @@ class Desk:
     async def status(self, run_id: str) -> str | None:
         return await self.field(run_id, "status")
 
-    async def log(self, thread_id: str) -> list[tuple[str, str]]:
-        """The thread's event log: pairs of event and data."""
+    async def log(self, thread_id: str, run_id: str = "") -> list[tuple[str, str]]:
+        """The thread's event log, or one run's part of it: pairs of event and data."""
         rows = await self.client.command("XRANGE", self.client.keys.thread_events(thread_id), "-", "+")
         entries = [dict(zip(flat[::2], flat[1::2], strict=True)) for _, flat in rows]
-        return [(fields[b"e"].decode(), fields[b"d"].decode()) for fields in entries]
+        own = [fields for fields in entries if run_id in ("", fields[b"r"].decode())]
+        return [(fields[b"e"].decode(), fields[b"d"].decode()) for fields in own]
 
     def forget(self, thread_id: str) -> None:
         """A thread that its test has deleted."""
