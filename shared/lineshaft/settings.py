@@ -24,7 +24,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
     n_jobs_per_worker: int = 10
     bg_job_timeout_secs: float = 86_400  # a run's time limit, seconds
     bg_job_shutdown_grace_period_secs: float = 180.0  # how long a stopping worker lets its runs go on
-    bg_job_max_retries: int = 3
     resumable_stream_ttl_seconds: int = 86_400  # events of a resumable run, after its end
     http_max_request_body_bytes: int = 10 * 1024 * 1024
     log_level: str = "INFO"
