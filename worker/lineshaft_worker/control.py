@@ -190,7 +190,7 @@ class States:
             try:
                 yield graph, saver
                 stored = await self._snapshot(query, graph, forget)
-            except Exception:
+            except BaseException:  # also when it is given up for taking too long: all of the change, or nothing
                 await saver.rollback(lock_id)
                 raise
             finally:

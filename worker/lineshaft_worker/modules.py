@@ -40,7 +40,7 @@ def load_file(file: Path, root: Path) -> ModuleType:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except BaseException:
+    except BaseException:  # also a `sys.exit` in the user's file: a half-made module must not be found by the next import
         sys.modules.pop(name, None)
         raise
     parent, _, child = name.rpartition(".")
