@@ -40,7 +40,7 @@ def load_file(file: Path, root: Path) -> ModuleType:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except BaseException:  # also a `sys.exit` in the user's file: a half-made module must not be found by the next import
+    except BaseException:  # a `sys.exit` in the user's file, too: the next import must not find a half-made module
         sys.modules.pop(name, None)
         raise
     parent, _, child = name.rpartition(".")
