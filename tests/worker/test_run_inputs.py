@@ -187,3 +187,13 @@ async def test_others_wait_for_nobody(office: Office) -> None:
     assert await office.run("linear", await office.thread(), {"log": []}) == "success"
     assert await office.ended(missing) == "error"
     assert run_graphs.ENTERED == ["a", "b", "c"]
+
+
+async def test_a_run_that_cannot_be_read_harms_nobody(office: Office, client: Client) -> None:
+    strange = await office.start("linear", await office.thread(), {"log": []}, after_seconds=0.2)
+    doc = '{"assistant_id":"g","stream_mode":["from the future"]}'
+    await client.command("HSET", client.keys.run(strange), "doc", doc)
+    sound = await office.start("linear", await office.thread(), {"log": []}, after_seconds=0.2)
+    assert await office.ended(sound) == "success"
+    assert await office.ended(strange) == "error"
+    assert await office.field(strange, "crashes") == "3"

@@ -5,9 +5,12 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from lineshaft import log
 from lineshaft.redis import Client
 from lineshaft.run_config import Effective, effective
 from lineshaft.run_request import RunInput, RunSpec
+
+logger = log.get("worker")
 
 _decode_spec = msgspec.json.Decoder(RunSpec).decode
 _decode_input = msgspec.json.Decoder(RunInput).decode
@@ -46,7 +49,17 @@ async def claim(client: Client, worker: str, request: str, queue: str, room: int
         lease=int(client.settings.lineshaft_lease_seconds * 1000),
         max_crashes=client.settings.lineshaft_max_crashes,
     )
-    return int(next_due), [await _claim(client, row) for row in rows]
+    claims = []
+    for row in rows:
+        try:
+            claims.append(await _claim(client, row))
+        except msgspec.MsgspecError as error:
+            # A newer gateway's run, perhaps: it must not end the loop, and all that runs beside it.
+            run_id, _, token, *_ = row
+            logger.warning("a claimed run cannot be read", run_id=run_id.decode(), error=str(error))
+            limit = client.settings.lineshaft_max_crashes
+            await client.script("run_take_back", run_id=run_id, token=token, max_crashes=limit)
+    return int(next_due), claims
 
 
 async def _claim(client: Client, row: list[Any]) -> Claim:
