@@ -114,7 +114,7 @@ def test_without_a_path_it_is_the_one_of_the_current_folder(tmp_path: Path, monk
 
 
 def test_a_json_error_has_its_line_and_column(tmp_path: Path) -> None:
-    assert refusal(tmp_path, '{\n  "graphs": {},\n}').startswith(", line 3, column 1: ")
+    assert refusal(tmp_path, '{\n  "graphs": oops\n}').startswith(", line 2, column 13: ")
 
 
 @pytest.mark.parametrize(
