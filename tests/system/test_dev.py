@@ -184,7 +184,7 @@ def test_another_host_needs_no_auth(tmp_path: Path) -> None:
     ("text", "complaint"),
     [
         (None, "does not exist"),
-        ('{"graphs": {\n  "agent": "./agent.py:graph",}\n}', "line 2, column 31"),
+        ('{"graphs": {\n  "agent": here}\n}', "line 2, column 12"),
         ('{"graphs": {}}', '"graphs" is missing or empty'),
     ],
 )
