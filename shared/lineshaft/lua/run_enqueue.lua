@@ -4,7 +4,7 @@
 -- `input` are slices of the run's input; without any, the caller has written them under K.run_input before, with a TTL.
 -- `metadata` and `leaves` are for a thread that this call creates. `delay` in ms; `events_ttl` and
 -- `input_ttl`, how long these outlive the run, too.
--- Returns: status, created ms, updated ms, graph id, assistant document, thread metadata, log position, score.
+-- Returns: status, created ms, updated ms, graph id, assistant document, thread metadata, log position.
 -- Refuses: NOTFOUND (thread, assistant), INVALID (the graph does not load), CONFLICT (reject on a busy thread),
 -- TOOMANY (already wait).
 local run, thread = K.run(run_id), K.thread(thread_id)
