@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from .errors import ConfigError
+from lineshaft.errors import ConfigError
 
 # One assignment: quotes may span lines (keys in PEM), a comment may follow the value.
 _ASSIGNMENT = re.compile(

@@ -16,6 +16,11 @@ import traceback
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import ModuleType
+from typing import Any
+
+from lineshaft.errors import ConfigError
+
+from .langgraph_json import Config
 
 
 def put_on_path(folders: Iterable[Path]) -> None:
@@ -47,6 +52,35 @@ def load_file(file: Path, root: Path) -> ModuleType:
     if parent in sys.modules:
         setattr(sys.modules[parent], child, module)  # as an ordinary import does
     return module
+
+
+def load_attribute(setting: str, path: str, folders: Sequence[Path]) -> Any:
+    """What `path.py:attribute` or `package.module:attribute` names, None if the module has no such attribute.
+
+    `folders` are the project's, that of langgraph.json last. Raises ConfigError of one line that names the setting.
+    """
+    place, _, attribute = path.rpartition(":")
+    if not place or not attribute.isidentifier():
+        raise ConfigError(f'{setting}: {path!r} is not of the form "path.py:attribute" or "package.module:attribute"')
+    put_on_path(folders)
+    file = Path(place).resolve()
+    if place.endswith(".py") and not file.is_file():
+        raise ConfigError(f"{setting}: {file} does not exist")
+    root = folders[-1] if folders else file.parent
+    try:
+        module = load_file(file, root) if place.endswith(".py") else importlib.import_module(place)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever user code raises is for its author to read
+        why = Failure(error, folders or [file.parent]).text
+        raise ConfigError(f"{setting}: {path} does not load: {why}") from None
+    return getattr(module, attribute, None)
+
+
+def sources(config: Config) -> list[str]:
+    """Files of the project on which what is loaded by now depends: langgraph.json and the modules that it led to."""
+    loaded = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
+    graphs = (str(spec.file) for spec in config.graphs.values() if spec.file)
+    found = [file for file in loaded if file and _in_project(file, config.dependencies)]
+    return sorted({str(config.file), *graphs, *found})
 
 
 def forget(names: Iterable[str], folders: Sequence[Path]) -> list[Path]:

@@ -13,16 +13,25 @@ from typing import Any
 
 import msgspec
 
+from lineshaft.errors import ConfigError
+from lineshaft.threads.ttl import CheckpointerConfig
+from lineshaft.webhooks.policy import WebhookConfig
+
+from .auth import AuthConfig
 from .dotenv import read_dotenv
 from .environment import unused_environment
-from .errors import ConfigError
+from .executor import ExecutorConfig
+from .http import HttpConfig
+from .store import StoreConfig
 
 __all__ = ["Config", "GraphSpec", "load", "unused_environment"]
 
 NAME = "langgraph.json"
 
 # Keys that this version acts on. Everything else in the file is reported by `Config.unused`.
-_USED = frozenset({"$schema", "graphs", "dependencies", "env"})
+_USED = frozenset(
+    {"$schema", "auth", "checkpointer", "dependencies", "env", "executor", "graphs", "http", "store", "webhooks"}
+)
 # Keys of the official schema that steer an image build; a running server has no use for them.
 _IMAGE_KEYS = frozenset(
     {
@@ -30,10 +39,26 @@ _IMAGE_KEYS = frozenset(
         "pip_config_file", "pip_installer", "python_version", "source",
     }
 )  # fmt: skip
-# Keys of the official schema that change how a server behaves and that this version does not honour yet.
+# Keys of the official schema that change how a server behaves.
 _SERVER_KEYS = frozenset(
-    {"auth", "checkpointer", "encryption", "http", "priority", "store", "ui", "ui_config", "webhooks"}
-)
+    {
+        "auth", "checkpointer", "checkpointer.backend", "checkpointer.path", "checkpointer.serde", "checkpointer.uri",
+        "encryption", "http", "priority", "store", "store.path", "ui", "ui_config", "webhooks",
+    }
+)  # fmt: skip
+# Sections that are checked here, and reach every process in a variable, as in the official server's images.
+_VARIABLES: dict[str, type[msgspec.Struct]] = {
+    "auth": AuthConfig,
+    "checkpointer": CheckpointerConfig,
+    "executor": ExecutorConfig,
+    "http": HttpConfig,
+    "store": StoreConfig,
+    "webhooks": WebhookConfig,
+}
+
+_OURS = frozenset({"executor"})  # no section of the official server's
+# The key of a section that names code which the gateway loads.
+_CODE = {"auth": "path", "http": "app"}
 
 
 class GraphSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,8 +92,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         return [f"{self.file.name}: {_why_unused(key)}" for key in self.unused_keys]
 
 
-def load(path: Path | None = None) -> Config:
-    """Read `path`, else ./langgraph.json, else the demo's. Raises ConfigError with one line that says what to mend."""
+def load(path: Path | None = None, *, with_env: bool = True) -> Config:
+    """Read `path`, else ./langgraph.json, else the demo's. Raises ConfigError with one line that says what to mend.
+
+    Without `with_env` the file that `env` may name is not read and need not exist, as where images are built.
+    """
     file = (path or _default()).absolute()
     if file.is_dir():
         file = file / NAME
@@ -86,8 +114,13 @@ def load(path: Path | None = None) -> Config:
         file=file,
         graphs={graph_id: _graph(file, graph_id, value) for graph_id, value in graphs.items()},
         dependencies=_dependencies(file, document.get("dependencies", [])),
-        env=_env(file, document.get("env", {})),
-        unused_keys=tuple(key for key in document if key not in _USED),
+        env={**_sections(file, document), **(_env(file, document.get("env", {})) if with_env else {})},
+        unused_keys=(
+            *(key for key in document if key not in _USED),
+            *(["store.path"] if "path" in (document.get("store") or {}) else []),
+            *(f"checkpointer.{key}" for key in document.get("checkpointer") or {} if key != "ttl"),
+            *(f"http.{key}" for key in document.get("http") or {} if key not in HttpConfig.__struct_fields__),
+        ),
         sections={key: value for key, value in document.items() if key in _SERVER_KEYS and isinstance(value, dict)},
     )
 
@@ -168,6 +201,35 @@ def _env(file: Path, value: Any) -> dict[str, str]:
         if isinstance(text, bool) or not isinstance(text, str | int | float):
             raise ConfigError(f'{file}: "env": {name} must be a string, got {_kind(text)}')
     return {name: str(text) for name, text in value.items()}
+
+
+def _sections(file: Path, document: dict[str, Any]) -> dict[str, str]:
+    """The variables that stand for sections."""
+    variables = {}
+    for name, kind in _VARIABLES.items():
+        if (section := document.get(name)) is None:
+            continue
+        try:
+            checked = msgspec.convert(section, kind)
+        except msgspec.ValidationError as error:
+            raise ConfigError(f'{file}: "{name}": {error}') from None
+        if isinstance(checked, ExecutorConfig) and (lost := sorted(checked.named_graphs - document["graphs"].keys())):
+            raise ConfigError(f'{file}: "{name}": there is no graph {lost[0]!r} among "graphs"')
+        if (key := _CODE.get(name)) and section.get(key):
+            folders = _dependencies(file, document.get("dependencies", []))
+            section = {**section, key: _located(file, section[key]), "folders": [str(folder) for folder in folders]}
+        variables[_variable(name)] = json.dumps(section)
+    return variables
+
+
+def _variable(section: str) -> str:
+    return f"LINESHAFT_{section.upper()}" if section in _OURS else f"LANGGRAPH_{section.upper()}"
+
+
+def _located(file: Path, code: str) -> str:
+    """`path.py:attribute` with an absolute path, for processes that do not know the file; a module stays as it is."""
+    place, colon, attribute = code.rpartition(":")
+    return f"{Path(file.parent, place).resolve()}:{attribute}" if colon and place.endswith(".py") else code
 
 
 def _kind(value: Any) -> str:
