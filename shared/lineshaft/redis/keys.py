@@ -5,33 +5,18 @@ down once. Names that begin with `arq:` have arq's own formats (arq 0.28, `arq/c
 `arq.jobs.Job` reads them.
 """
 
+from .checkpoint_keys import CheckpointKeys
+from .cron_keys import CronKeys
+from .operation_keys import OperationKeys
+from .queue_keys import QueueKeys
+from .store_keys import StoreKeys
 
-class Keys:
+
+class Keys(CheckpointKeys, CronKeys, OperationKeys, QueueKeys, StoreKeys):
     """Names under one prefix (`REDIS_KEY_PREFIX`); two installations with different prefixes never meet."""
 
     def __init__(self, prefix: str = "") -> None:
         self.prefix = prefix
-
-    # the queue
-    def queue(self, queue: str) -> str:
-        """ZSET run id -> due time in ms; a claimed run is hidden by a score in the far future."""
-        return f"{self.prefix}arq:queue:{queue}"
-
-    def job(self, run_id: str) -> str:
-        """STRING, arq's job payload (msgpack)."""
-        return f"{self.prefix}arq:job:{run_id}"
-
-    def in_progress(self, run_id: str) -> str:
-        """STRING '1' while a worker holds the run."""
-        return f"{self.prefix}arq:in-progress:{run_id}"
-
-    def wake(self, queue: str) -> str:
-        """LIST with at most one resting token: whoever pops it looks for work."""
-        return f"{self.prefix}ls:wake:{queue}"
-
-    def timer(self, queue: str) -> str:
-        """STRING, the due time in ms for which some idle worker keeps a timer."""
-        return f"{self.prefix}ls:timer:{queue}"
 
     # workers
     def workers(self) -> str:
@@ -39,7 +24,10 @@ class Keys:
         return f"{self.prefix}ls:workers"
 
     def worker(self, worker: str) -> str:
-        """HASH about one incarnation: host, pid, started, graphs."""
+        """HASH about one incarnation: host, pid, slots, started, queues (`NAME:WEIGHT,...` that share its slots).
+
+        And `graph:<id>` -> revision for each graph it has.
+        """
         return f"{self.prefix}ls:worker:{worker}"
 
     def worker_runs(self, worker: str) -> str:
@@ -57,6 +45,22 @@ class Keys:
     def grace(self) -> str:
         """STRING that exists while reaping pauses after a fleet-wide silence."""
         return f"{self.prefix}ls:grace"
+
+    def reconciler(self) -> str:
+        """STRING, the worker that looks for inconsistencies; its TTL is the lease of that office."""
+        return f"{self.prefix}ls:reconciler"
+
+    def repairs(self) -> str:
+        """HASH kind of inconsistency -> how many were found and repaired, ever."""
+        return f"{self.prefix}ls:repairs"
+
+    def counts(self) -> str:
+        """HASH of what only scripts know: `enqueued:<queue>`, `recovered:<result>`, `cancelled:<action>:<phase>`."""
+        return f"{self.prefix}ls:counts"
+
+    def memory(self) -> str:
+        """STRING, how full Redis is if it is too full for new runs, else empty; looked at once a second at most."""
+        return f"{self.prefix}ls:memory"
 
     def dead(self) -> str:
         """STREAM of dead letters."""
@@ -87,14 +91,41 @@ class Keys:
         """
         return f"{self.prefix}ls:run:{run_id}:kept"
 
+    # calls at the end of runs
+    def webhooks(self) -> str:
+        """ZSET receiver (host and port) -> ms at which the first of its calls is due."""
+        return f"{self.prefix}ls:webhooks:receivers"
+
+    def webhooks_to(self, receiver: str) -> str:
+        """ZSET run id -> ms at which its call is due; while an attempt goes on, when it would be taken for lost."""
+        return f"{self.prefix}ls:webhooks:to:{receiver}"
+
+    def webhooks_failed(self) -> str:
+        """ZSET run id -> ms at which its call was given up."""
+        return f"{self.prefix}ls:webhooks:failed"
+
+    def webhook(self, run_id: str) -> str:
+        """HASH, the call: url, content (JSON), outcome, attempts.
+
+        And for each attempt: `began:<n>` (ms), `ended:<n>` (ms), `said:<n>` (what became of it).
+        """
+        return f"{self.prefix}ls:webhook:{run_id}"
+
     # threads
     def thread(self, thread_id: str) -> str:
         """HASH, the thread's record."""
         return f"{self.prefix}ls:thread:{thread_id}"
 
     def thread_snapshot(self, thread_id: str) -> str:
-        """HASH, the state that the last finished run or state write stored: rev, state, interrupts, error."""
+        """HASH, the state that the last finished run or state write stored: rev, state, interrupts, error.
+
+        Of a large state there is `s<id>.<bytes>` instead, which names its slices.
+        """
         return f"{self.prefix}ls:thread:{thread_id}:snapshot"
+
+    def thread_state(self, thread_id: str, state_id: str) -> str:
+        """LIST of slices of a state that is too large for the snapshot; it has a TTL unless the snapshot names it."""
+        return f"{self.prefix}ls:thread:{thread_id}:state:{state_id}"
 
     def thread_waiting(self, thread_id: str) -> str:
         """ZSET of the thread's runs that are not claimed: run id -> due time in ms."""
@@ -140,6 +171,26 @@ class Keys:
         """ZSET, score 0, of all thread ids: the order of the ids themselves."""
         return f"{self.prefix}ls:threads:ids"
 
+    def threads_temporary(self) -> str:
+        """ZSET of the ids of all temporary threads, which stand in no other index -> created_at in ms."""
+        return f"{self.prefix}ls:threads:temporary"
+
+    def threads_by_expiry(self) -> str:
+        """ZSET of the ids of threads with a lifetime -> ms, not later than its end: the thread may have changed."""
+        return f"{self.prefix}ls:threads:expiry"
+
+    def threads_disposed(self) -> str:
+        """SET of the ids of threads that are gone, and of which checkpoints are left to be deleted."""
+        return f"{self.prefix}ls:threads:disposed"
+
+    def threads_unfinished(self) -> str:
+        """ZSET of the ids of threads that are being made as copies and are not there yet -> ms of their last piece."""
+        return f"{self.prefix}ls:threads:unfinished"
+
+    def threads_with_garbage(self) -> str:
+        """SET of the ids of threads in which values may be left that no checkpoint names."""
+        return f"{self.prefix}ls:threads:garbage"
+
     def threads_with_status(self, status: str) -> str:
         """SET of thread ids in one status."""
         return f"{self.prefix}ls:threads:status:{status}"
@@ -147,39 +198,6 @@ class Keys:
     def threads_with(self, leaf: str) -> str:
         """SET of thread ids whose metadata has one indexed leaf (`path=value`, or its digest)."""
         return f"{self.prefix}ls:threads:with:{leaf}"
-
-    # checkpoints of a thread
-    def checkpoint_namespaces(self, thread_id: str) -> str:
-        """SET of the thread's checkpoint namespaces."""
-        return f"{self.prefix}ls:thread:{thread_id}:ns"
-
-    def checkpoint_ids(self, thread_id: str, ns: str) -> str:
-        """ZSET, score 0, of checkpoint ids: lexicographic order is time order."""
-        return f"{self.prefix}ls:thread:{thread_id}:ids:{ns}"
-
-    def checkpoint_headers(self, thread_id: str, ns: str) -> str:
-        """HASH checkpoint id -> header, `<id>:f` -> parent and blob fields."""
-        return f"{self.prefix}ls:thread:{thread_id}:headers:{ns}"
-
-    def checkpoint_blobs(self, thread_id: str, ns: str) -> str:
-        """HASH `<channel>\\0<version>` -> value, or a reference to slices."""
-        return f"{self.prefix}ls:thread:{thread_id}:blobs:{ns}"
-
-    def checkpoint_writes(self, thread_id: str, ns: str, checkpoint_id: str) -> str:
-        """HASH `<task id>\\0<idx>` -> pending write of one checkpoint."""
-        return f"{self.prefix}ls:thread:{thread_id}:writes:{ns}:{checkpoint_id}"
-
-    def checkpoint_early_writes(self, thread_id: str) -> str:
-        """SET of `<ns>\\0<checkpoint id>` that have pending writes before (perhaps for ever) they have a header."""
-        return f"{self.prefix}ls:thread:{thread_id}:early"
-
-    def checkpoint_large_ids(self, thread_id: str) -> str:
-        """SET of the ids of large values that some header or write of the thread has named."""
-        return f"{self.prefix}ls:thread:{thread_id}:large"
-
-    def checkpoint_large(self, thread_id: str, value_id: str) -> str:
-        """HASH slice number -> slice of one large value; it has a TTL until a header or write names it."""
-        return f"{self.prefix}ls:thread:{thread_id}:large:{value_id}"
 
     # assistants
     def assistant(self, assistant_id: str) -> str:
@@ -196,7 +214,10 @@ class Keys:
 
     # graphs
     def graph(self, graph_id: str) -> str:
-        """HASH about one graph: descriptor (JSON), revision, worker, published (ms), error (if it does not load)."""
+        """HASH about one graph: descriptor (JSON), revision, error (if it does not load) of what is served.
+
+        And for each revision that a worker has: `doc:<revision>`, `error:<revision>`, `first:<revision>` (ms).
+        """
         return f"{self.prefix}ls:graph:{graph_id}"
 
     def graphs(self) -> str:
@@ -213,29 +234,30 @@ class Keys:
         return f"{self.prefix}ls:query:{query_id}"
 
     def query_taken(self, query_id: str) -> str:
-        """STRING, which worker answers the query."""
+        """STRING, which worker answers the query, and the id of its attempt to take it."""
         return f"{self.prefix}ls:query:{query_id}:taken"
 
     def query_answer(self, query_id: str) -> str:
         """LIST with the one answer."""
         return f"{self.prefix}ls:query:{query_id}:answer"
 
-    # long-term store
-    def store_namespaces(self) -> str:
-        """ZSET, score 0, of store namespaces (labels joined by \\0)."""
-        return f"{self.prefix}ls:store:namespaces"
+    def format(self) -> str:
+        """STRING, the version of the format in which all of this is stored."""
+        return f"{self.prefix}ls:format"
 
-    def store_items(self, namespace: str) -> str:
-        """HASH item key -> document, of one namespace."""
-        return f"{self.prefix}ls:store:items:{namespace}"
+    # who may call
+    def api_keys(self) -> str:
+        """HASH key id -> record (JSON), and `<key id>:used` -> ms of its last use."""
+        return f"{self.prefix}ls:api_keys"
 
-    def store_order(self, namespace: str) -> str:
-        """ZSET item key -> created_at in us, of one namespace: the order in which a search walks it."""
-        return f"{self.prefix}ls:store:order:{namespace}"
+    def rate(self, bucket: str) -> str:
+        """HASH tokens, at (ms): what is left of one caller's limit. It has a TTL."""
+        return f"{self.prefix}ls:rate:{bucket}"
 
-    def store_expiry(self) -> str:
-        """ZSET `<namespace>\\0\\0<key>` -> expiry in ms."""
-        return f"{self.prefix}ls:store:expiry"
+    # calls
+    def answered(self, request: str) -> str:
+        """STRING, for a minute the answer of a call that is repeated when it got lost."""
+        return f"{self.prefix}ls:answered:{request}"
 
     # large values
     def blob(self, blob_id: str) -> str:

@@ -2,19 +2,32 @@
 
 import asyncio
 import random
-import re
-import ssl
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, TypeVar
 
 import redis.asyncio
 import redis.exceptions as rx
 
-from . import log, script
-from .errors import BadRequest, ConfigError, Conflict, Fenced, Invalid, LineshaftError, NotFound, TooMany, Unavailable
+from lineshaft.config.settings import Settings
+from lineshaft.errors import (
+    BadRequest,
+    ConfigError,
+    Conflict,
+    Fenced,
+    Invalid,
+    LineshaftError,
+    NotFound,
+    TooMany,
+    Unavailable,
+)
+from lineshaft.telemetry import log
+from lineshaft.telemetry.metrics import FENCED, REDIS_ERRORS
+
+from . import script
 from .keys import Keys
-from .settings import Settings
+from .uri import pool_options, shown
 from .wire import Wire
 
 T = TypeVar("T")
@@ -22,37 +35,58 @@ logger = log.get("redis")
 
 # Answers of a Redis that is starting, failing over or full: the same command may work soon.
 # redis-py has classes of its own for some, and cuts the first word off their text.
-_TRANSIENT = (rx.ConnectionError, rx.TimeoutError, rx.ReadOnlyError, rx.OutOfMemoryError, OSError)
-_TRANSIENT_PREFIXES = ("UNBLOCKED", "MASTERDOWN", "NOREPLICAS", "CLUSTERDOWN", "TRYAGAIN", "BUSY ", "MISCONF")
+_TRANSIENT = (
+    rx.ConnectionError, rx.TimeoutError, rx.ReadOnlyError, rx.OutOfMemoryError, rx.MasterDownError, rx.TryAgainError,
+    OSError,
+)  # fmt: skip
+_TRANSIENT_PREFIXES = ("UNBLOCKED", "NOREPLICAS", "BUSY ", "MISCONF")
+# Seconds that a blocking pop waits at most. One that lasts much longer waits for a Redis that has gone silently, by a
+# network that swallows packets or a primary that froze and was replaced: nothing else would ever end it.
+BLOCK_SECONDS = 5.0
+# Seconds. Longer than any of our scripts runs; without it a black-holed connection hangs for ever.
+_SILENCE = 5.0
 # Scripts refuse with an error whose first word is one of these.
-_REFUSALS: dict[str, type[LineshaftError]] = {
+_REFUSALS: dict[str, Callable[[str], LineshaftError]] = {
     "FENCED": Fenced,
     "NOTFOUND": NotFound,
     "CONFLICT": Conflict,
     "INVALID": Invalid,
     "BADREQUEST": BadRequest,
     "TOOMANY": TooMany,
+    # Seconds: memory comes back as runs end and events expire, or when somebody sees to it.
+    "FULL": partial(Unavailable, retry_after=10),
+    "DRAINING": partial(Unavailable, retry_after=60),
 }
+_REASONS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str], ...] = (
+    ((rx.TimeoutError, TimeoutError), "timeout"),
+    (rx.ReadOnlyError, "readonly"),
+    (rx.OutOfMemoryError, "memory"),
+    ((rx.ConnectionError, OSError), "connection"),
+)
+_FULL = "full: its maxmemory is used up. Runs under way go on; for anything new delete threads, or raise maxmemory"
 
 
 class Client:
     """Redis as the rest of Lineshaft sees it.
 
     `patience` is how long (seconds) a call outlasts a Redis that is away: short in a gateway, which then answers 503;
-    unbounded in a worker, whose writes wait, so that a Redis error is never raised into a graph.
+    unbounded in a worker, whose writes wait, so that a Redis error is never raised into a graph. `longest_pause`
+    (seconds) bounds the backoff: a fleet must not hammer a Redis that comes back, but leases must not run out for it.
     Every script is safe to repeat after a lost reply.
     """
 
-    def __init__(self, settings: Settings, *, patience: float = 3.0) -> None:
+    def __init__(self, settings: Settings, *, patience: float = 3.0, longest_pause: float | None = None) -> None:
         self.settings = settings
         self.patience = patience
+        # Well within a lease: that long nobody is reaped after a silence, and all owners must renew.
+        self.longest_pause = longest_pause or min(1.0, settings.lineshaft_lease_seconds / 5)
         self.keys = Keys(settings.redis_key_prefix)
         self.scripts = script.load_all(self.keys)
         self.redis = _connect(settings, blocking=False)
         self._wire = Wire(self.redis.connection_pool)
 
     def blocking(self) -> "redis.asyncio.Redis":
-        """A separate client for blocking pops and pub/sub: no read timeout, which would lose what a pop returned."""
+        """A separate client for pub/sub and for blocking pops, of BLOCK_SECONDS at most."""
         return _connect(self.settings, blocking=True)
 
     async def close(self) -> None:
@@ -103,6 +137,16 @@ class Client:
         (answer,) = await self.commands(parts)
         return answer
 
+    async def members(self, key: str) -> list[bytes]:
+        """All members of a set of any size, each once: those that are there all the while for certain."""
+        found: dict[bytes, None] = {}
+        cursor = b"0"
+        while True:
+            cursor, page = await self.command("SSCAN", key, cursor, "COUNT", 1000)
+            found |= dict.fromkeys(page)
+            if cursor == b"0":
+                return list(found)
+
     async def commands(self, *commands: tuple[Any, ...], atomic: bool = False) -> list[Any]:
         """Run several plain commands in one round trip, `atomic` as one transaction. They must be safe to repeat."""
 
@@ -123,31 +167,42 @@ class Client:
     async def patiently(self, call: Callable[[], Awaitable[T]], what: str) -> T:
         """Repeat `call` while Redis is away, with backoff and jitter. Raises Unavailable after `patience` seconds."""
         deadline = time.monotonic() + self.patience
-        delay = 0.05  # seconds; doubled up to 1 s, so that a fleet does not hammer a Redis that comes back
+        delay = min(0.05, self.longest_pause)  # seconds; doubled up to the longest
         while True:
             try:
                 return await call()
             except rx.ResponseError as error:
                 word, _, text = str(error).partition(" ")
                 if refusal := _REFUSALS.get(word):
+                    if refusal is Fenced:
+                        FENCED.labels(what).inc()
                     raise refusal(text) from None
                 if not is_transient(error):
                     raise
                 failure: Exception = error
                 if isinstance(error, rx.ReadOnlyError):
                     # A replica sits behind these connections: find the primary again.
-                    self._wire.close()
+                    self._wire.drop()
                     await self.redis.connection_pool.disconnect(inuse_connections=False)
             except (rx.ConnectionError, rx.TimeoutError, OSError) as error:
                 if isinstance(error, rx.AuthenticationError):
                     raise
                 failure = error
+            REDIS_ERRORS.labels(_reason(failure)).inc()
             if time.monotonic() + delay > deadline:
-                why = "full" if isinstance(failure, rx.OutOfMemoryError) else f"not available: {type(failure).__name__}"
+                why = _FULL if isinstance(failure, rx.OutOfMemoryError) else f"not available: {type(failure).__name__}"
                 raise Unavailable(f"Redis is {why}", retry_after=2) from failure
             logger.warning("redis is away, trying again", what=what, error=str(failure))
             await asyncio.sleep(delay * (0.5 + random.random()))
-            delay = min(1.0, delay * 2)
+            delay = min(self.longest_pause, delay * 2)
+
+
+def _reason(error: Exception) -> str:
+    """Why a round trip failed, in a word."""
+    for kinds, reason in _REASONS:
+        if isinstance(error, kinds):
+            return reason
+    return "other"
 
 
 def is_transient(error: BaseException) -> bool:
@@ -160,29 +215,11 @@ def is_transient(error: BaseException) -> bool:
 
 
 def _connect(settings: Settings, *, blocking: bool) -> "redis.asyncio.Redis":
-    options: dict[str, Any] = {
-        "socket_connect_timeout": settings.redis_connect_timeout,
-        "health_check_interval": settings.redis_health_check_interval,
-        # Seconds. Longer than any of our scripts runs; without it a black-holed connection hangs for ever. A blocking
-        # pop must not have one: a timeout on our side loses what the server has popped.
-        "socket_timeout": None if blocking else 5.0,
-        "max_connections": settings.redis_max_connections,
-    }
-    if not settings.redis_uri.startswith("unix://"):
-        options["socket_keepalive"] = True
-    if settings.redis_uri.startswith("rediss://"):
-        options["ssl_cert_reqs"] = ssl.CERT_REQUIRED
-        options["ssl_check_hostname"] = True
-    try:
-        pool = redis.asyncio.BlockingConnectionPool.from_url(settings.redis_uri, timeout=5, **options)
-    except ValueError as error:
-        raise ConfigError(f"REDIS_URI {_shown(settings.redis_uri)}: {error}") from None
+    # A pop that waits is answered in time by a Redis that lives: what it has popped is not lost by our giving up.
+    options = pool_options(settings, silence=BLOCK_SECONDS + _SILENCE if blocking else _SILENCE)
+    # Seconds that a call waits for one of these connections; only more of them than allowed have to.
+    pool = redis.asyncio.BlockingConnectionPool(timeout=5, **options)
     return redis.asyncio.Redis.from_pool(pool)  # from_pool: closing the client closes the pool too
-
-
-def _shown(uri: str) -> str:
-    """A URI without its password, for messages."""
-    return re.sub("//.*@", "//***@", uri)
 
 
 async def check(client: Client) -> str:
@@ -195,7 +232,7 @@ async def check(client: Client) -> str:
         memory = await client.redis.info("memory")
         persistence = await client.redis.info("persistence")
     except (rx.RedisError, OSError) as error:
-        raise ConfigError(f"Redis at {_shown(client.settings.redis_uri)} is not reachable: {error}") from None
+        raise ConfigError(f"Redis at {shown(client.settings.redis_uri)} is not reachable: {error}") from None
     # Valkey reports a Redis version for old clients; its own name and version stand beside it.
     is_valkey = info.get("server_name") == "valkey"
     version = str(info["valkey_version"] if is_valkey else info["redis_version"])

@@ -4,7 +4,8 @@ A script file begins with comment lines that declare it:
 
     -- <one sentence: what the transition does>
     -- FLAGS allow-oom                 script flags (optional); without the line a full Redis refuses the script
-    -- USES lib/fence lib/wake         files from lua/lib that are put before it (optional)
+    -- USES lib/fence lib/queue        files from lua/lib that are put before it, with those that they use (optional)
+    -- CALLS run_enqueue               another script that it may call as a function of its arguments (optional)
     -- ARGV run_id token events...     its arguments by name; a last name with dots takes all the rest, as a table
 
 Bodies use the declared names and `K.<name>(...)` for keys (see `keys.py`); they never index KEYS or ARGV. Scripts take
@@ -19,7 +20,7 @@ from typing import Any
 
 from .keys import Keys
 
-_HEADER = re.compile(r"^-- (FLAGS|USES|ARGV) (.*)$", re.MULTILINE)
+_HEADER = re.compile(r"^-- (FLAGS|USES|CALLS|ARGV) (.*)$", re.MULTILINE)
 
 
 class Script:
@@ -31,9 +32,15 @@ class Script:
         declared = dict(_HEADER.findall(body))
         self.args: list[str] = declared.get("ARGV", "").split()
         self.rest = self.args.pop().removesuffix("...") if self.args and self.args[-1].endswith("...") else None
-        libraries = [_read(lib) for lib in declared.get("USES", "").split()]
+        called = {other: _read(other) for other in declared.get("CALLS", "").split()}
+        headers = [dict(_HEADER.findall(text)) for text in called.values()] + [declared]
+        libraries: dict[str, str] = {}
+        for header in headers:
+            _add_libraries(libraries, header)
+        above = [*libraries.values(), *(_function(other, text) for other, text in called.items())]
         shebang = f"#!lua flags={declared['FLAGS']}" if "FLAGS" in declared else "#!lua"
-        parts = [shebang, _key_functions(keys, "\n".join([*libraries, body])), *libraries]
+        # With its name, so that operators recognise it in Redis' slow log.
+        parts = [f"{shebang}\n-- {name}", _key_functions(keys, "\n".join([*above, body])), *above]
         # Bindings stay on one line and the body comes last, so a Lua error's line is easy to find.
         parts.append(" ".join(f"local {arg} = ARGV[{i}]" for i, arg in enumerate(self.args, 1)))
         if self.rest:
@@ -64,6 +71,21 @@ def load_all(keys: Keys) -> dict[str, Script]:
 
 def _read(name: str) -> str:
     return resources.files("lineshaft").joinpath("lua", f"{name}.lua").read_text()
+
+
+def _add_libraries(found: dict[str, str], header: dict[str, str]) -> None:
+    """Put the text of each library that a header names behind those which it uses itself, once."""
+    for library in header.get("USES", "").split():
+        if library not in found:
+            text = _read(library)
+            _add_libraries(found, dict(_HEADER.findall(text)))
+            found[library] = text
+
+
+def _function(name: str, body: str) -> str:
+    """Another script as a Lua function: its rest arguments are a table in the last parameter."""
+    params = dict(_HEADER.findall(body)).get("ARGV", "").removesuffix("...").split()
+    return f"local function {name}({', '.join(params)})\n{body}\nend"
 
 
 def _encode(value: Any) -> bytes | str | int | float:

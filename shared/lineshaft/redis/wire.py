@@ -7,6 +7,7 @@ connections needs for it. Blocking commands have no place here: they would hold 
 
 import asyncio
 import contextlib
+import time
 from collections import deque
 from typing import Any, NamedTuple
 
@@ -15,8 +16,12 @@ import redis.asyncio
 import redis.exceptions as rx
 from redis._parsers import BaseParser
 
+from lineshaft.telemetry.metrics import REDIS_SECONDS
+
 # Seconds. Longer than any of our scripts runs; a connection that is silent for longer is taken for dead (half open).
 _SILENCE = 5.0
+# Seconds that our own look at it may come late. If it comes later the loop was blocked: the answers may be unread.
+_LATE = 0.5
 
 
 class _Request(NamedTuple):
@@ -49,7 +54,7 @@ class _Session(asyncio.Protocol):
         request = _Request(self._loop.create_future(), len(commands), [], self._loop.time())
         self._requests.append(request)
         if self._watch is None:
-            self._watch = self._loop.call_later(_SILENCE, self._look)
+            self._look_in(_SILENCE)
         return request.answered
 
     def _flush(self) -> None:
@@ -69,15 +74,21 @@ class _Session(asyncio.Protocol):
                 if not request.answered.done():
                     request.answered.set_result(request.replies)
 
-    def _look(self) -> None:
+    def _look_in(self, seconds: float) -> None:
+        self._watch = self._loop.call_later(seconds, self._look, self._loop.time() + seconds)
+
+    def _look(self, due: float) -> None:
         self._watch = None
         if not self._requests:
             return
-        waited = self._loop.time() - self._requests[0].sent_at
-        if waited >= _SILENCE:
-            self.close(rx.TimeoutError(f"no answer within {_SILENCE} seconds"))
+        now = self._loop.time()
+        waited = now - self._requests[0].sent_at
+        if waited < _SILENCE:
+            self._look_in(_SILENCE - waited)
+        elif now - due > _LATE:
+            self._look_in(_LATE)
         else:
-            self._watch = self._loop.call_later(_SILENCE - waited, self._look)
+            self.close(rx.TimeoutError(f"no answer within {_SILENCE} seconds"))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Redis has closed the connection, or the network has."""
@@ -106,7 +117,7 @@ class Wire:
     def __init__(self, pool: redis.asyncio.ConnectionPool) -> None:
         self._pool = pool
         self._session: _Session | None = None
-        self._connecting = asyncio.Lock()
+        self._connecting: asyncio.Task[_Session] | None = None
 
     async def send(self, *commands: tuple[Any, ...]) -> list[Any]:
         """The answers in order, errors among them as values. Raises redis-py's errors when the connection fails.
@@ -116,25 +127,52 @@ class Wire:
         session = self._session
         if session is None or not session.is_open:
             session = await self._connect()
-        return await session.send(commands)
+            if not session.is_open:  # lost before we came to use it: what it were asked it would never answer
+                raise rx.ConnectionError("connection lost")
+        began = time.perf_counter()
+        answers = await session.send(commands)
+        REDIS_SECONDS.observe(time.perf_counter() - began)
+        return answers
 
     async def _connect(self) -> _Session:
-        async with self._connecting:
-            if self._session is not None and self._session.is_open:
-                return self._session
-            connection = self._pool.make_connection()
-            try:
-                await connection.connect()
-            except BaseException:  # a cancelled caller too: redis-py would leave the socket open
-                await connection.disconnect(nowait=True)
-                raise
-            transport = connection._writer.transport  # noqa: SLF001 - see _Session.close
-            self._session = _Session(connection, transport)
-            transport.set_protocol(self._session)
-            return self._session
+        """The connection that is made, or its failure, is that of all who want one now.
 
-    def close(self) -> None:
+        Trying one after another, each would wait out the timeouts of all before it while Redis is silent.
+        """
+        if self._connecting is None:
+            self._connecting = asyncio.get_running_loop().create_task(self._make())
+            self._connecting.add_done_callback(self._made)
+        connecting = self._connecting
+        await asyncio.wait({connecting})  # a caller that is cancelled does not cancel it for the others
+        if connecting.cancelled():
+            raise rx.ConnectionError("connection closed")
+        return connecting.result()
+
+    def _made(self, connecting: "asyncio.Task[_Session]") -> None:
+        self._connecting = None
+        if not connecting.cancelled():
+            connecting.exception()  # looked at, should all its callers have gone
+
+    async def _make(self) -> _Session:
+        connection = self._pool.make_connection()
+        try:
+            await connection.connect()
+        except BaseException:  # cancelled too: redis-py would leave the socket open
+            await connection.disconnect(nowait=True)
+            raise
+        transport = connection._writer.transport  # noqa: SLF001 - see _Session.close
+        session = self._session = _Session(connection, transport)
+        transport.set_protocol(session)
+        return session
+
+    def drop(self) -> None:
         """Close the connection; the next `send` makes another (after a failover: to the new primary)."""
         if self._session is not None:
             self._session.close(rx.ConnectionError("connection closed"))
             self._session = None
+
+    def close(self) -> None:
+        """Close the connection, and give up one that is being made."""
+        if self._connecting is not None:
+            self._connecting.cancel()
+        self.drop()
