@@ -1,21 +1,16 @@
--- Copy all checkpoints of one thread to another, in place of those that it has.
--- USES lib/checkpoints
--- ARGV source target
-if source == target then return 0 end
-delete_checkpoints(target)
-for _, ns in ipairs(redis.call('SMEMBERS', K.checkpoint_namespaces(source))) do
-  for _, id in ipairs(redis.call('ZRANGE', K.checkpoint_ids(source, ns), 0, -1)) do
-    redis.call('COPY', K.checkpoint_writes(source, ns, id), K.checkpoint_writes(target, ns, id))
+-- Copy up to `limit` checkpoints of one namespace to another thread, from behind the checkpoint `after` on, oldest first.
+-- USES lib/checkpoint_copies lib/checkpoints
+-- ARGV source target ns after limit
+-- Their large values must be there already (checkpoint_copy_slice.lua). Returns the id of the last one that was copied, ''
+-- when there was none left.
+local first = after == '' and '-' or '(' .. after
+local last = ''
+for _, id in ipairs(redis.call('ZRANGE', K.checkpoint_ids(source, ns), first, '+', 'BYLEX', 'LIMIT', 0, limit)) do
+  if copy_checkpoint(source, target, ns, id) then
+    redis.call('COPY', K.checkpoint_writes(source, ns, id), K.checkpoint_writes(target, ns, id), 'REPLACE')
   end
-  redis.call('COPY', K.checkpoint_ids(source, ns), K.checkpoint_ids(target, ns))
-  redis.call('COPY', K.checkpoint_headers(source, ns), K.checkpoint_headers(target, ns))
-  redis.call('COPY', K.checkpoint_blobs(source, ns), K.checkpoint_blobs(target, ns))
+  last = id
+  if room <= 0 then break end
 end
--- References name large values within their own thread, so they need no change.
-for _, id in ipairs(redis.call('SMEMBERS', K.checkpoint_large_ids(source))) do
-  redis.call('COPY', K.checkpoint_large(source, id), K.checkpoint_large(target, id))
-end
-redis.call('COPY', K.checkpoint_large_ids(source), K.checkpoint_large_ids(target))
-redis.call('COPY', K.checkpoint_namespaces(source), K.checkpoint_namespaces(target))
 bump_rev(target)
-return 1
+return last

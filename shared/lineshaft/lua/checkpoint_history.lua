@@ -1,6 +1,6 @@
 -- Walk from a checkpoint's parent upwards and collect what the ancestors wrote to some channels (DeltaChannel).
 -- FLAGS no-writes
--- USES lib/checkpoints lib/checkpoint_rows
+-- USES lib/checkpoint_rows lib/checkpoints
 -- ARGV thread_id ns checkpoint_id channels...
 -- Each channel's walk ends at the nearest ancestor that has a value of it. Returns where the walk stopped ('' at its
 -- end) and, newest first, per ancestor: fields and writes to these channels, channels and values found there.

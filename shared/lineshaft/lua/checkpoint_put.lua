@@ -1,6 +1,6 @@
 -- Put one checkpoint of a thread with the values of the channels that changed.
 -- FLAGS allow-oom
--- USES lib/fence lib/checkpoints
+-- USES lib/checkpoints lib/fence
 -- ARGV run_id token owner thread_id ns checkpoint_id header anatomy_text values...
 -- Without a token the write is not fenced. `owner` is the run whose checkpoint it is, or ''. `values` are pairs of name
 -- and value. Returns the thread's rev, and 1 if this is now the latest checkpoint of its namespace.

@@ -1,6 +1,6 @@
 -- Put pending writes of one task on a checkpoint.
 -- FLAGS allow-oom
--- USES lib/fence lib/checkpoints lib/rollback
+-- USES lib/checkpoints lib/fence lib/rollback
 -- ARGV run_id token thread_id ns checkpoint_id writes...
 -- Without a token the write is not fenced. `writes` are triples: 1 if the first one of that field stands, field, value.
 -- Returns the thread's rev.

@@ -1,6 +1,6 @@
 -- Read up to `limit` namespaces of the long-term store under a prefix, behind the namespace `after`, in order.
 -- FLAGS allow-oom
--- USES lib/now lib/store
+-- USES lib/store
 -- ARGV prefix after limit
 sweep(1000)
 local high = prefix == '' and '+' or '(' .. prefix .. '\1' -- labels are joined by \0

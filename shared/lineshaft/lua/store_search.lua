@@ -1,9 +1,9 @@
 -- Read one page of the items under a namespace prefix, by namespace and then in the order of their creation.
 -- FLAGS allow-oom
--- USES lib/now lib/store
--- ARGV prefix namespace position limit
+-- USES lib/store
+-- ARGV prefix namespace position limit with_vectors
 -- A page starts in `namespace` ('' for the first) behind its first `position` items. Returns where the next one starts
--- (nothing at the end), and namespace, key and document of each item.
+-- (nothing at the end), and namespace, key, document and vectors ('' for none) of each item.
 sweep(100)
 local high = prefix == '' and '+' or '(' .. prefix .. '\1' -- labels are joined by \0
 local low = namespace ~= '' and '[' .. namespace or prefix ~= '' and '[' .. prefix or '-'
@@ -16,8 +16,9 @@ for i, ns in ipairs(namespaces) do
   for j, key in ipairs(redis.call('ZRANGE', K.store_order(ns), start, start + left - 1)) do
     local doc = document(ns, key)
     if doc then
-      for _, part in ipairs({ ns, key, doc }) do found[#found + 1] = part end
-      room = room - #doc
+      local vectors = with_vectors == '1' and redis.call('HGET', K.store_vectors(ns), key) or ''
+      for _, part in ipairs({ ns, key, doc, vectors }) do found[#found + 1] = part end
+      room = room - #doc - #vectors
     end
     left = left - 1
     if left <= 0 or room <= 0 then return { ns, start + j, found } end

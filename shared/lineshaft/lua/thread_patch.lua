@@ -1,5 +1,5 @@
 -- Store a thread's merged metadata if nobody changed it since it was read. Returns the new updated_at, or 0: read again.
--- USES lib/now lib/index
+-- USES lib/index lib/now
 -- ARGV thread_id expected_version metadata leaves graph_id ttl_minutes ttl_strategy
 local thread = K.thread(thread_id)
 if redis.call('EXISTS', thread) == 0 then
@@ -8,7 +8,7 @@ end
 if (redis.call('HGET', thread, 'metadata_version') or '0') ~= expected_version then return 0 end
 redis.call('HINCRBY', thread, 'metadata_version', 1)
 redis.call('HSET', thread, 'metadata', metadata)
-if ttl_strategy ~= '' then redis.call('HSET', thread, 'ttl_minutes', ttl_minutes, 'ttl_strategy', ttl_strategy) end
+if ttl_strategy ~= '' then set_thread_ttl(thread_id, ttl_minutes, ttl_strategy, now) end
 index_leaves(thread_id, leaves)
 set_thread_graph(thread_id, graph_id, '')
 return tonumber(touch_thread(thread_id, now))

@@ -5,8 +5,8 @@
 -- An id that begins with '?' is a thread with more leaves than are indexed: the caller must look at its metadata.
 -- Two plans: intersect and sort when the smallest set is small, else walk the order and ask the sets. The cursor says
 -- which one, so a search keeps to its plan: 's<place in the result>' or 'w<place in the order>'.
-local SORT_LIMIT = 10000 -- members; sorting more would hold up everybody else for more than about 20 ms
-local WALK_LIMIT = 20000 -- members per call, for the same reason
+local SORT_LIMIT = 5000 -- members; sorting more would hold up everybody else for more than about 10 ms
+local WALK_LIMIT = 10000 -- members per call, for the same reason
 local PAGE = 1000 -- members per command: Lua's unpack fails at 8,000
 
 local orders = {

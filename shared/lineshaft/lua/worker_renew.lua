@@ -1,6 +1,6 @@
 -- Renew a worker's lease (or begin it), and reap workers that did not.
 -- FLAGS allow-oom
--- USES lib/now lib/index lib/queue lib/log lib/checkpoints lib/thread_records lib/run_end lib/reap
+-- USES lib/now lib/reap
 -- ARGV worker begin lease max_crashes info...
 -- `info` are field-value pairs about the worker, written when the lease begins.
 -- Returns 1, or 0 when the lease is gone: others have the worker's runs.

@@ -1,4 +1,5 @@
--- Reading checkpoints. Needs lib/checkpoints.
+-- Reading checkpoints.
+-- USES lib/checkpoints
 
 -- One reply carries about 1 MiB and 1,000 fields; what is beyond that, the reader fetches in parts.
 local room, fields_left = 1048576, 1000

@@ -52,9 +52,10 @@ local function remove_writes(thread_id, ns, id, has_large)
   redis.call('UNLINK', key)
 end
 
--- So many later checkpoints are looked at to find out which values can go. Behind more of them values stay until
--- their thread goes: a little memory, but a script that never blocks Redis for long.
-local LATER = 10000
+-- So many later checkpoints are looked at for what is built upon one that is to go, and so many for the values that they
+-- name: a script never blocks Redis for long. Behind more of them values stay until the reconciler looks
+-- (checkpoint_sweep.lua).
+local LATER, NAMING = 10000, 2000
 
 -- Remove some checkpoints of one namespace, `ids` newest first. Returns an error reply, and does nothing, if one that
 -- stays is built upon them.
@@ -74,14 +75,21 @@ local function remove_checkpoints(thread_id, ns, ids)
     going[id] = true
   end
   local later = redis.call('ZRANGE', K.checkpoint_ids(thread_id, ns), '(' .. ids[#ids], '+', 'BYLEX', 'LIMIT', 0, LATER)
-  for _, id in ipairs(later) do
-    if not going[id] then
-      local parent, delta, names = anatomy(thread_id, ns, id)
-      if delta and going[parent] then
-        return redis.error_reply('CONFLICT Later checkpoints of this thread are built upon these (DeltaChannel)')
-      end
-      for _, name in ipairs(names or {}) do
-        if unused[name] then unused[name], count = nil, count - 1 end
+  for start = 1, #later, 500 do -- in one command each: unpack fails at 8,000
+    local fields = {}
+    for i = start, math.min(start + 499, #later) do fields[#fields + 1] = later[i] .. ':f' end
+    for i, text in ipairs(redis.call('HMGET', headers, unpack(fields))) do
+      local place = start + i - 1
+      if text and not going[later[place]] then
+        local parent, delta, names = string.match(text, '^([^\1]*)\1([^\1]*)(.*)$')
+        if delta == 'd' and going[parent] then
+          return redis.error_reply('CONFLICT Later checkpoints of this thread are built upon these (DeltaChannel)')
+        end
+        if count > 0 and place <= NAMING then
+          for name in string.gmatch(names, '[^\1]+') do
+            if unused[name] then unused[name], count = nil, count - 1 end
+          end
+        end
       end
     end
   end
@@ -91,7 +99,7 @@ local function remove_checkpoints(thread_id, ns, ids)
     redis.call('HDEL', headers, id, id .. ':f')
     redis.call('ZREM', K.checkpoint_ids(thread_id, ns), id)
   end
-  if #later == LATER then return end
+  if #later > NAMING and count > 0 then return redis.call('SADD', K.threads_with_garbage(), thread_id) and nil end
   for name in pairs(unused) do
     if has_large then drop_large(thread_id, blobs, name) end
     redis.call('HDEL', blobs, name)
@@ -102,22 +110,34 @@ local function remove_checkpoints(thread_id, ns, ids)
   end
 end
 
--- Delete all checkpoints of a thread.
-local function delete_checkpoints(thread_id)
+-- Delete up to about `limit` of a thread's checkpoints, newest first, and with the last ones whatever else is left of
+-- its states. Returns whether something is left: one script must not hold Redis up for a thread of any size.
+local function delete_checkpoints(thread_id, limit)
+  local left = limit
   for _, ns in ipairs(redis.call('SMEMBERS', K.checkpoint_namespaces(thread_id))) do
-    for _, id in ipairs(redis.call('ZRANGE', K.checkpoint_ids(thread_id, ns), 0, -1)) do
+    if left <= 0 then return true end
+    local ids, headers = K.checkpoint_ids(thread_id, ns), K.checkpoint_headers(thread_id, ns)
+    local going = redis.call('ZRANGE', ids, -left, -1)
+    for _, id in ipairs(going) do
       redis.call('UNLINK', K.checkpoint_writes(thread_id, ns, id))
+      redis.call('HDEL', headers, id, id .. ':f')
+      redis.call('ZREM', ids, id)
     end
-    redis.call('UNLINK', K.checkpoint_ids(thread_id, ns), K.checkpoint_headers(thread_id, ns),
-      K.checkpoint_blobs(thread_id, ns))
+    left = left - #going - 1 -- a namespace costs as much as a checkpoint
+    if redis.call('EXISTS', ids) == 0 then
+      redis.call('UNLINK', headers, K.checkpoint_blobs(thread_id, ns))
+      redis.call('SREM', K.checkpoint_namespaces(thread_id), ns)
+    end
   end
-  for _, early in ipairs(redis.call('SMEMBERS', K.checkpoint_early_writes(thread_id))) do
-    local ns, id = string.match(early, '^([^%z]*)%z(.*)$')
+  if left <= 0 then return true end
+  local early = redis.call('SPOP', K.checkpoint_early_writes(thread_id), left)
+  for _, place in ipairs(early) do
+    local ns, id = string.match(place, '^([^%z]*)%z(.*)$')
     redis.call('UNLINK', K.checkpoint_writes(thread_id, ns, id))
   end
-  for _, id in ipairs(redis.call('SMEMBERS', K.checkpoint_large_ids(thread_id))) do
-    redis.call('UNLINK', K.checkpoint_large(thread_id, id))
-  end
-  redis.call('UNLINK', K.checkpoint_namespaces(thread_id), K.checkpoint_early_writes(thread_id),
-    K.checkpoint_large_ids(thread_id))
+  left = left - #early
+  if left <= 0 then return true end
+  local large = redis.call('SPOP', K.checkpoint_large_ids(thread_id), left)
+  for _, id in ipairs(large) do redis.call('UNLINK', K.checkpoint_large(thread_id, id)) end
+  return #large == left
 end

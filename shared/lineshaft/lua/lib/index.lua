@@ -63,20 +63,32 @@ local function index_name(thread_id, field, value)
   redis.call('HSET', K.thread(thread_id), field, value)
 end
 
+-- How long the thread is kept after its last change. The index is not moved at every change: whoever finds the thread
+-- there looks whether its time has come (thread_expire.lua).
+local function set_thread_ttl(thread_id, minutes, strategy, now)
+  redis.call('HSET', K.thread(thread_id), 'ttl_minutes', minutes, 'ttl_strategy', strategy)
+  redis.call('ZADD', K.threads_by_expiry(), now + tonumber(minutes) * 60000, thread_id)
+end
+
 -- Which graph and assistant the thread belongs to; '' leaves one as it is.
 local function set_thread_graph(thread_id, graph_id, assistant_id)
   index_name(thread_id, 'graph_id', graph_id)
   index_name(thread_id, 'assistant_id', assistant_id)
 end
 
+-- Returns in how many indexes the thread stood that do not depend on what its record says.
 local function unindex_thread(thread_id)
   local thread = redis.call('HMGET', K.thread(thread_id), 'shown', 'leaves', 'graph_id', 'assistant_id')
-  redis.call('ZREM', K.threads_by_created(), thread_id)
-  redis.call('ZREM', K.threads_by_updated(), thread_id)
-  redis.call('ZREM', K.threads_by_state_updated(), thread_id)
-  redis.call('ZREM', K.threads_by_id(), thread_id)
+  local removed = redis.call('SREM', K.threads_with_garbage(), thread_id)
+  for _, order in ipairs({
+    K.threads_by_created(), K.threads_by_updated(), K.threads_by_state_updated(), K.threads_by_id(),
+    K.threads_temporary(), K.threads_by_expiry(),
+  }) do
+    removed = removed + redis.call('ZREM', order, thread_id)
+  end
   if thread[1] then redis.call('SREM', K.threads_with_status(thread[1]), thread_id) end
   for leaf in string.gmatch(thread[2] or '', '[^ ]+') do redis.call('SREM', K.threads_with(leaf), thread_id) end
   if thread[3] then redis.call('SREM', K.threads_with('graph_id="' .. thread[3] .. '"'), thread_id) end
   if thread[4] then redis.call('SREM', K.threads_with('assistant_id="' .. thread[4] .. '"'), thread_id) end
+  return removed
 end

@@ -1,8 +1,9 @@
--- The event log of a thread. Needs lib/now.
+-- The event log of a thread.
 --
 -- Entry fields: r run id, a attempt, e event name, s thread-wide sequence number, and d data (JSON), or k `<id>:<bytes>`
 -- of a blob that holds it. Ids are explicit and rise even if the clock steps back; the thread's hash keeps the last one,
 -- and the last one that was trimmed: a reader from before it is told of a gap.
+-- USES lib/now
 
 -- 64 MiB, blobs counted.
 local LOG_BYTES = 67108864
@@ -54,7 +55,10 @@ local function append(thread_id, run_id, attempt, entries)
   local ms, n = tonumber(last[1] or 0), tonumber(last[2] or 0)
   local seq, bytes = tonumber(last[3] or 0), tonumber(last[4] or 0)
   -- The log has expired since, and all that was counted with it.
-  if bytes > 0 and redis.call('EXISTS', log) == 0 then bytes = 0 end
+  if bytes > 0 and redis.call('EXISTS', log) == 0 then
+    bytes = 0
+    redis.call('HSET', thread, 'log_trimmed', last[1] .. '-' .. last[2])
+  end
   local first
   for i = 1, #entries, 3 do
     if now > ms then

@@ -1,4 +1,5 @@
--- Taking back what a run wrote into its thread. Needs lib/checkpoints.
+-- Taking back what a run wrote into its thread.
+-- USES lib/checkpoints
 
 local PLACE = '^([^%z]*)%z([^%z]*)%z([^%z]*)' -- thread id, namespace, checkpoint id
 
@@ -46,25 +47,19 @@ local function restore_writes(run_id)
   end
 end
 
--- Remove up to `limit` of the run's checkpoints, newest first: the thread's state is a former one after each call.
--- With the last of them the writes of other runs' checkpoints are put back. Returns 1 while something is left, or an
--- error reply.
-local function roll_back(run_id, limit)
-  local own = {}
-  for _, member in ipairs(redis.call('SMEMBERS', K.run_checkpoints(run_id))) do
-    local thread_id, ns, id = string.match(member, PLACE .. '$')
-    own[#own + 1] = { thread_id, ns, id, member }
-  end
-  table.sort(own, function(a, b) return a[3] > b[3] end)
+-- Remove some of the run's checkpoints, `members` of K.run_checkpoints, newest first: the thread's state is a former one
+-- after each call. Returns an error reply, and goes no further, if a later checkpoint is built upon one.
+local function remove_own(run_id, members)
   local groups, order = {}, {}
-  for i = 1, math.min(limit, #own) do
-    local place = own[i][1] .. '\0' .. own[i][2]
+  for _, member in ipairs(members) do
+    local thread_id, ns, id = string.match(member, PLACE .. '$')
+    local place = thread_id .. '\0' .. ns
     if not groups[place] then
-      groups[place] = { thread_id = own[i][1], ns = own[i][2], ids = {}, members = {} }
+      groups[place] = { thread_id = thread_id, ns = ns, ids = {}, members = {} }
       order[#order + 1] = place
     end
-    table.insert(groups[place].ids, own[i][3])
-    table.insert(groups[place].members, own[i][4])
+    table.insert(groups[place].ids, id)
+    table.insert(groups[place].members, member)
   end
   for _, place in ipairs(order) do
     local group = groups[place]
@@ -73,8 +68,20 @@ local function roll_back(run_id, limit)
     for _, member in ipairs(group.members) do redis.call('SREM', K.run_checkpoints(run_id), member) end
     bump_rev(group.thread_id)
   end
-  if #own > limit then return 1 end
+end
+
+local function checkpoint_of(member) return string.match(member, '[^%z]*$') end
+
+-- Take back all that the run did, if it wrote no more than `limit` checkpoints: at the end the writes of other runs'
+-- checkpoints are put back. Returns 0; 1 if there are more, which must be removed before; or an error reply.
+local function roll_back(run_id, limit)
+  local own = K.run_checkpoints(run_id)
+  if redis.call('SCARD', own) > limit then return 1 end
+  local members = redis.call('SMEMBERS', own)
+  table.sort(members, function(a, b) return checkpoint_of(a) > checkpoint_of(b) end)
+  local refused = remove_own(run_id, members)
+  if refused then return refused end
   restore_writes(run_id)
-  redis.call('UNLINK', K.run_checkpoints(run_id), K.run_kept_writes(run_id))
+  redis.call('UNLINK', own, K.run_kept_writes(run_id))
   return 0
 end

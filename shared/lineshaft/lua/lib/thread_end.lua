@@ -1,4 +1,5 @@
--- The removal of a thread's runs. Needs lib/now, lib/queue, lib/log, lib/run_end.
+-- The removal of a thread's runs.
+-- USES lib/queue lib/run_end
 
 -- Take a run out of every place. If a worker holds it, it is fenced: the record, and so the token, is gone.
 local function delete_run(thread_id, run_id)
