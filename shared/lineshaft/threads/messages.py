@@ -6,9 +6,14 @@ from typing import Any, Literal, TypedDict, cast
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from .errors import Invalid, NotFound
-from .redis import Client
-from .search import Page, page
+from lineshaft.errors import Invalid, NotFound, TooLarge
+from lineshaft.redis.client import Client
+from lineshaft.search import Page, page
+
+from .state import unpack_state
+
+# Bytes of one message, and of all that wait on a thread: the script that gives them to a run moves them at once.
+_LARGEST, _MOST = 1024 * 1024, 8 * 1024 * 1024
 
 Role = Literal["user", "human", "assistant", "ai", "system", "tool"]
 Content = str | list[str | dict[str, Any]]
@@ -54,7 +59,10 @@ class MessageStore:
         self._client = client
 
     async def post(self, thread_id: str, message: NewMessage) -> Message:
-        """Put a message into the thread's inbox; the next run without an input takes it. Raises NotFound, Invalid."""
+        """Put a message into the thread's inbox; the next run without an input takes it.
+
+        Raises NotFound, Invalid, TooLarge, and TooMany if the inbox is full.
+        """
         if message.role == "tool" and message.tool_call_id is UNSET:
             raise Invalid("A message with role 'tool' needs a tool_call_id")
         sent = msgspec.to_builtins(message)
@@ -64,7 +72,14 @@ class MessageStore:
             "id": sent.pop("id", None) or str(uuid.uuid4()),
             **sent,
         }
-        await self._client.script("message_post", thread_id=thread_id, message=msgspec.json.encode(stored))
+        encoded = msgspec.json.encode(stored)
+        if len(encoded) > _LARGEST:
+            raise TooLarge(
+                f"The message has {len(encoded)} bytes (limit: {_LARGEST}). Give what is larger to a run as its input."
+            )
+        await self._client.script(
+            "message_post", thread_id=thread_id, message=encoded, most=_MOST, request=str(uuid.uuid4())
+        )
         return _shown(stored)
 
     async def list(self, thread_id: str, *, limit: int = 100, offset: int = 0) -> Page[Message]:
@@ -83,6 +98,7 @@ class MessageStore:
         exists, state, held, inbox = await self._client.patiently(read, "messages")
         if not exists:
             raise NotFound(f"Thread with ID {thread_id} not found")
+        state = state and await unpack_state(self._client, thread_id, state)
         every = [*_messages_of(state), *map(Raw, held), *map(Raw, inbox)]
         # Only what is shown is decoded in full.
         rows = [_shown(msgspec.json.decode(raw)) for raw in every[offset : offset + limit + 1]]

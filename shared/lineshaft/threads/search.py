@@ -5,13 +5,14 @@ from typing import Any, Literal, get_args
 
 from msgspec import Struct
 
-from .redis import Client
-from .search import Page, contains, filter_leaves, page
-from .threads import Thread, ThreadRecord, ThreadStatus, ThreadStore
+from lineshaft.redis.client import Client
+from lineshaft.search import PARTIAL, Page, contains, filter_leaves, page
+
+from .record import ThreadRecord, ThreadStatus
+from .thread import Thread, ThreadStore
+from .values import ValuesFilter
 
 SortBy = Literal["thread_id", "status", "created_at", "updated_at", "state_updated_at"]
-# Threads read in one round trip: each may bring megabytes of values.
-_READ_AT_ONCE = 100
 # Records (some hundred bytes) read in one round trip, and ids asked for in one step of a walk.
 _STEP = 1000
 
@@ -20,6 +21,7 @@ class Filter(Struct, kw_only=True):
     """Which threads: all conditions must hold."""
 
     metadata: dict[str, Any] = {}
+    values: dict[str, Any] = {}  # no index has them: a search looks into a bounded number of states
     status: ThreadStatus | None = None
     ids: list[str] = []  # none: all threads
 
@@ -41,44 +43,78 @@ class ThreadSearch:
         descending: bool = True,
         with_state: bool = True,
     ) -> Page[Thread]:
-        """A page of the threads that match. Without state (values, interrupts, error) it reads far less."""
+        """A page of the threads that match. Without state (values, interrupts, error) it reads far less.
+
+        Raises Invalid if too many states would have to be looked into, TooLarge if the page has too much of them.
+        """
         ids: list[str] = []
         async for batch in self._matches(where, sort_by, descending, skip=offset, enough=limit + 1):
             ids += batch
             if len(ids) > limit:
                 break
         found = page(ids[: limit + 1], limit, offset)
-        rows: list[Thread] = []
-        for start in range(0, len(found.rows), _READ_AT_ONCE):
-            threads = await self._store.read(found.rows[start : start + _READ_AT_ONCE], with_state=with_state)
-            rows += [thread for thread in threads if thread is not None]
-        return Page(rows, found.next, found.total)
+        threads = await self._store.read(found.rows, with_state=with_state)
+        return Page([thread for thread in threads if thread is not None], found.next, found.total)
 
     async def count(self, where: Filter) -> int:
-        """How many threads match."""
+        """How many threads match. Raises Invalid if too many states would have to be looked into."""
         leaves, complete = filter_leaves(where.metadata)
-        if complete and not where.ids:
+        if complete and not where.ids and not where.values:
             total = int(await self._client.script("thread_count", status=where.status, leaves=leaves))
             if total >= 0:  # else too many for a single script
                 return total
         return sum([len(batch) async for batch in self._matches(where, "created_at", False, skip=0, enough=_STEP)])
 
+    async def every(self, where: Filter) -> list[str]:
+        """The ids of all threads that match, in no order: none that is there all the time is missing.
+
+        A search by pages may miss one when others are deleted meanwhile, since it counts places. Not for values: they
+        are looked into up to a limit only.
+        """
+        if where.values:
+            raise TypeError("all threads with certain values cannot be found")
+        keys, leaves = self._client.keys, filter_leaves(where.metadata)[0]
+        if where.ids:
+            return await self._matches_among(where, "thread_id", False)
+        if leaves:
+            sizes = await self._client.commands(*(("SCARD", keys.threads_with(leaf)) for leaf in leaves))
+            (_, leaf) = min(zip(sizes, leaves, strict=True))
+            sources = [("SSCAN", keys.threads_with(leaf)), ("SSCAN", keys.threads_with(PARTIAL))]
+        elif where.status:
+            sources = [("SSCAN", keys.threads_with_status(where.status))]
+        else:
+            sources = [("ZSCAN", keys.threads_by_id())]
+        found: set[str] = set()
+        for command, key in sources:
+            cursor = b"0"
+            while True:
+                cursor, page = await self._client.command(command, key, cursor, "COUNT", _STEP)
+                ids = [member.decode() for member in (page[::2] if command == "ZSCAN" else page)]
+                among = Filter(metadata=where.metadata, status=where.status, ids=ids)
+                found.update(await self._matches_among(among, "thread_id", False) if ids else ())
+                if cursor == b"0":
+                    break
+        return list(found)
+
     async def _matches(
         self, where: Filter, sort_by: SortBy, descending: bool, *, skip: int, enough: int
     ) -> AsyncIterator[list[str]]:
         """The ids of matching threads in batches, in order, less the first `skip`; the caller needs `enough`."""
+        values = ValuesFilter(self._client, where.values)
         if where.ids:
-            yield (await self._matches_among(where, sort_by, descending))[skip:]
+            yield (await values.matching(await self._matches_among(where, sort_by, descending)))[skip:]
             return
         leaves, complete = filter_leaves(where.metadata)
         ahead = 0
-        if complete and not leaves and where.status is None and sort_by != "status":
+        if complete and not where.values and not leaves and where.status is None and sort_by != "status":
             ahead, skip = skip, 0
         at_once = skip + enough if complete else max(_STEP, skip + enough)
+        if where.values:
+            at_once = _STEP  # how many match is not known, so no more are taken than are looked into at once
         async for batch in self._walk(leaves, where.status, sort_by, descending, at_once=at_once, ahead=ahead):
             unsure = [thread_id for thread_id, sure in batch if not (sure and complete)]
             wrong = await self._not_containing(unsure, where.metadata)
-            ids = [thread_id for thread_id, _ in batch if thread_id not in wrong]
+            ids = await values.matching([thread_id for thread_id, _ in batch if thread_id not in wrong])
             yield ids[skip:]
             skip = max(0, skip - len(ids))
 
@@ -137,8 +173,8 @@ class ThreadSearch:
         wrong: set[str] = set()
         for start in range(0, len(ids), _STEP):
             part = ids[start : start + _STEP]
-            for thread_id, record in zip(part, await self._store.records(part), strict=True):
-                if record is None or not contains(record.metadata, metadata):
+            for thread_id, found in zip(part, await self._store.metadata(part), strict=True):
+                if found is None or not contains(found, metadata):
                     wrong.add(thread_id)
         return wrong
 

@@ -1,0 +1,1 @@
+"""Threads: records and states, messages, search, copies, lifetimes, export."""
