@@ -5,12 +5,19 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
-from .errors import BadRequest, Invalid
-from .ids import canonical
+from lineshaft.errors import BadRequest, Invalid
+from lineshaft.ids import canonical
+from lineshaft.queues.choice import CHOICES
+from lineshaft.webhooks.policy import WebhookConfig
 
 StreamMode = Literal[
     "values", "updates", "messages", "messages-tuple", "events", "debug", "custom", "tasks", "checkpoints"
 ]
+# What runs of protocol v2 stream. Their clients subscribe to channels and name no modes.
+RunMode = StreamMode | Literal["tools", "lifecycle"]
+PROTOCOL_MODES: list[RunMode] = [
+    "values", "updates", "messages", "tools", "lifecycle", "custom", "tasks", "checkpoints",
+]  # fmt: skip
 Multitask = Literal["reject", "rollback", "interrupt", "enqueue"]
 Durability = Literal["sync", "async", "exit"]
 NodeNames = Literal["*"] | list[str]
@@ -48,9 +55,17 @@ class Checkpoint(Struct, omit_defaults=True):
     checkpoint_id: str | None = None
     checkpoint_map: dict[str, Any] | None = None
 
+    @property
+    def root(self) -> str:
+        """The id of a checkpoint of the thread's own graph, else "".
+
+        A graph that is a node elsewhere passes on the place that it has there, which may be none of ours.
+        """
+        return "" if self.checkpoint_ns or self.checkpoint_map else self.checkpoint_id or ""
+
 
 class Tracer(Struct):
-    """Accepted for clients that send it; nothing is called."""
+    """Where a graph that traces itself should put this run: it finds it in its configurable. Nothing is called here."""
 
     project_name: str | None = None
     example_id: str | None = None
@@ -82,9 +97,30 @@ class RunCreate(Struct, kw_only=True):
     on_completion: Literal["delete", "keep"] = "delete"
     # At most a year and a day: what is due later than some years counts as hidden in the queue.
     after_seconds: Annotated[float, Meta(le=31_622_400, description="Delay; negative means now.")] = 0
-    webhook: Annotated[str, Meta(min_length=1, max_length=65_536)] | None = None
-    feedback_keys: list[str] | None = None
+    webhook: (
+        Annotated[
+            str,
+            Meta(
+                min_length=1,
+                max_length=65_536,
+                description="URL that gets one POST with the outcome when the run ends.",
+            ),
+        ]
+        | None
+    ) = None
+    feedback_keys: (
+        Annotated[list[str], Meta(description="Kept with the run. Nobody is asked for links, so no `feedback` comes.")]
+        | None
+    ) = None
     langsmith_tracer: Tracer | None = None
+
+
+class RunUser(Struct, omit_defaults=True):
+    """Whoever asked for a run, as its graph is told: `document` is all that is known of them."""
+
+    identity: str
+    permissions: list[str] = []
+    document: dict[str, Any] = {}
 
 
 class RunSpec(Struct, kw_only=True, omit_defaults=True):
@@ -97,7 +133,7 @@ class RunSpec(Struct, kw_only=True, omit_defaults=True):
     checkpoint: Checkpoint | None = None
     checkpoint_during: bool = True
     durability: Durability = "async"
-    stream_mode: list[StreamMode] = msgspec.field(default_factory=lambda: ["values"])
+    stream_mode: list[RunMode] = msgspec.field(default_factory=lambda: ["values"])
     subgraphs: bool = False
     resumable: bool = False
     interrupt_before: NodeNames | None = None
@@ -106,9 +142,15 @@ class RunSpec(Struct, kw_only=True, omit_defaults=True):
     temporary: bool = False
     webhook: str | None = None
     feedback_keys: list[str] | None = None
+    langsmith_tracer: Tracer | None = None
+    user: RunUser | None = None  # None: nobody was asked who they are
+    headers: dict[str, str] = {}  # of the request, as `http.configurable_headers` of langgraph.json chooses them
     request_id: str = ""
     requested_ms: int = 0
     after_seconds: float = 0
+    retry_of: str = ""  # the run that an operator had tried again
+    # The run from whose checkpoints it goes on, as another attempt of that one would: that one, or one tried before it.
+    goes_on_from: str = ""
 
 
 class RunInput(Struct, omit_defaults=True):
@@ -118,15 +160,16 @@ class RunInput(Struct, omit_defaults=True):
     command: Command | None = None
 
 
+# In the configurable of runs of protocol v2.
+EVENT_STREAMING = "__event_streaming_v2"
 # Names that the server itself sets: a client's values for them are dropped without an error, as clients expect.
 RESERVED_METADATA = {"thread_id", "assistant_id", "run_id", "cron_id", "counters_since_delta_snapshot"}
 RESERVED_CONFIGURABLE = {
     "langgraph_auth_user", "langgraph_auth_user_id", "langgraph_auth_permissions", "langgraph_request_id",
     "__langsmith_project__", "__langsmith_example_id__", "__request_start_time_ms__", "__after_seconds__",
     "__otel_traceparent__", "__otel_tracestate__", "__dd_trace_headers__", "__pregel_node_finished",
-    "__context_provided__",
+    "__context_provided__", EVENT_STREAMING,
 }  # fmt: skip
-_NOT_YET = "{} is not supported yet"
 
 
 def without(mapping: dict[str, Any] | UnsetType, names: set[str]) -> dict[str, Any]:
@@ -136,24 +179,35 @@ def without(mapping: dict[str, Any] | UnsetType, names: set[str]) -> dict[str, A
     return {key: value for key, value in mapping.items() if key not in names} if names & mapping.keys() else mapping
 
 
-def accept(request: RunCreate, *, stateless: bool, request_id: str, requested_ms: int) -> tuple[RunSpec, RunInput]:
-    """Check a request as a whole and fill in what it left out.
+def accept(
+    request: RunCreate,
+    *,
+    stateless: bool,
+    request_id: str,
+    requested_ms: int,
+    webhooks: WebhookConfig,
+    cron_id: str = "",
+    user: RunUser | None = None,
+    headers: dict[str, str] | None = None,
+) -> tuple[RunSpec, RunInput]:
+    """Check a request as a whole and fill in what it left out. `cron_id` is the cron whose run it is, or ''.
 
     Raises Invalid (422) for values that cannot be used, BadRequest (400) for values that contradict each other.
     """
-    if request.webhook is not None:
-        raise Invalid(_NOT_YET.format("webhook"))
-    command = _command(request.command)
+    command = accept_command(request.command)
     if stateless and command is not None and command.resume is not UNSET:
         raise BadRequest("command.resume needs a thread: use a run endpoint with a thread_id")
     config = RunConfig() if request.config is UNSET else request.config
     configurable = without(config.configurable, RESERVED_CONFIGURABLE)
     context = without(request.context, RESERVED_CONFIGURABLE)
-    if configurable and context:
+    if cron_id:
+        configurable = {**configurable, "cron_id": cron_id}
+    elif configurable.keys() - CHOICES and context:
         raise BadRequest("Cannot specify both configurable and context. Use context.")
     modes = [] if request.stream_mode is UNSET else request.stream_mode
     if isinstance(modes, str):
         modes = [modes]
+    checkpoint = _checkpoint(request, configurable)
     durability = request.durability or ("exit" if request.checkpoint_during is False else "async")
     spec = RunSpec(
         assistant_id="",
@@ -162,17 +216,21 @@ def accept(request: RunCreate, *, stateless: bool, request_id: str, requested_ms
             config.tags, config.recursion_limit, configurable, without(config.metadata, RESERVED_METADATA)
         ),
         context=context,
-        checkpoint=_checkpoint(request, configurable),
+        checkpoint=None if stateless else checkpoint,  # a thread of its own has none yet
         checkpoint_during=request.checkpoint_during is not False,
         durability=durability,
-        stream_mode=modes or ["values"],
+        stream_mode=[*modes] or ["values"],
         subgraphs=request.stream_subgraphs,
         resumable=request.stream_resumable,
         interrupt_before=request.interrupt_before,
         interrupt_after=request.interrupt_after,
         multitask_strategy=request.multitask_strategy,
         temporary=stateless and request.on_completion == "delete",
+        webhook=None if request.webhook is None else webhooks.checked_url(request.webhook),
         feedback_keys=request.feedback_keys,
+        langsmith_tracer=request.langsmith_tracer,
+        user=user,
+        headers=without(headers or {}, RESERVED_CONFIGURABLE),
         request_id=request_id,
         requested_ms=requested_ms,
         after_seconds=max(0, request.after_seconds),
@@ -180,7 +238,8 @@ def accept(request: RunCreate, *, stateless: bool, request_id: str, requested_ms
     return spec, RunInput(Raw(b"null") if request.input is UNSET else request.input, command)
 
 
-def _command(given: dict[str, Any] | None) -> Command | None:
+def accept_command(given: dict[str, Any] | None) -> Command | None:
+    """The command that a client sent. Raises Invalid for one that says nothing, or what no command can say."""
     if not given:
         return None
     try:

@@ -5,7 +5,9 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
-from .run_request import RunSpec
+from lineshaft.queues.choice import CHOICES
+
+from .request import EVENT_STREAMING, RunSpec, RunUser
 
 
 class AssistantPart(msgspec.Struct):
@@ -18,6 +20,16 @@ class AssistantPart(msgspec.Struct):
 
 _decode_assistant = msgspec.json.Decoder(AssistantPart).decode
 _decode_object = msgspec.json.Decoder(dict[str, Any]).decode
+
+
+class GraphUser(dict[str, Any]):
+    """A user as graphs read one: `user["team"]` or `user.team`."""
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(name) from None
 
 
 class Effective(msgspec.Struct):
@@ -50,27 +62,34 @@ def effective(
     }
     # A graph may read either: what is given as context is found in configurable too, and the reverse.
     context = {**base.context, **(configurable or {}), **spec.context}
+    for name in (EVENT_STREAMING, *CHOICES):  # nothing that a graph has asked for
+        context.pop(name, None)
     config: dict[str, Any] = {k: v for k, v in base.config.items() if k not in ("configurable", "metadata")}
     if tags is not UNSET:
         config["tags"] = tags
     if limit is not UNSET:
         config["recursion_limit"] = limit
+    user = spec.user or RunUser("")
     config["configurable"] = {
         **base.config.get("configurable", {}),
         **base.context,
         **(configurable or {}),
         **spec.context,
+        **spec.headers,
         "run_id": run_id,
         "thread_id": thread_id,
         "graph_id": graph_id,
         "assistant_id": spec.assistant_id,
-        "user_id": "",
-        "langgraph_auth_user": None,
-        "langgraph_auth_user_id": "",
-        "langgraph_auth_permissions": [],
+        "user_id": user.identity,
+        "langgraph_auth_user": GraphUser(user.document) if spec.user else None,
+        "langgraph_auth_user_id": user.identity,
+        "langgraph_auth_permissions": user.permissions,
         "langgraph_request_id": spec.request_id,
         "__request_start_time_ms__": spec.requested_ms,
         "__after_seconds__": spec.after_seconds,
     }
+    if spec.langsmith_tracer:
+        config["configurable"]["__langsmith_project__"] = spec.langsmith_tracer.project_name
+        config["configurable"]["__langsmith_example_id__"] = spec.langsmith_tracer.example_id
     config["metadata"] = metadata
     return Effective(metadata, config, context)
