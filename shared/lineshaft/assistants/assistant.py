@@ -7,29 +7,20 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
-from .clock import iso
-from .errors import BadRequest, Invalid, NotFound
-from .ids import system_assistant
-from .metadata import accept_metadata
-from .redis import Client
-from .run_request import RESERVED_CONFIGURABLE, RunConfig, without
-from .search import Page, contains, page
+from lineshaft.clock import iso
+from lineshaft.errors import NotFound
+from lineshaft.ids import system_assistant, uuid7
+from lineshaft.queues.choice import accept_choice
+from lineshaft.redis.client import Client
+from lineshaft.search import Page, Restricted, contains, page
+
+from .document import AssistantChanges, AssistantDoc, accept_doc, change_doc, choice_fields
 
 SortBy = Literal["assistant_id", "created_at", "updated_at", "name", "graph_id"]
 # Documents read in one round trip; each has about a kilobyte.
 _READ_AT_ONCE = 500
+_CRONS_AT_ONCE = 100  # deleted in one script call, which takes about a millisecond
 _FIELDS = ["doc", "version", "created", "updated"]
-
-
-class AssistantDoc(Struct, kw_only=True):
-    """One version of an assistant as it is stored (field `doc`), and copied into each run that is made of it."""
-
-    graph_id: str
-    name: str = "Untitled"
-    description: str | None = None
-    metadata: dict[str, Any] = {}
-    config: dict[str, Any] = {}
-    context: dict[str, Any] = {}
 
 
 class Assistant(Struct, kw_only=True):
@@ -70,36 +61,54 @@ class AssistantStore:
         doc = AssistantDoc(
             graph_id=graph_id, name=name, description=description, metadata={"created_by": "system"}
         )  # fmt: skip
-        if await self._create(assistant_id, doc, "do_nothing"):
+        # Looked for first: a worker that starts at a full Redis, which takes no new assistant, must not wait for that.
+        if (await self._read([assistant_id]))[0] is None and await self._create(assistant_id, doc, "do_nothing"):
             return
         while (found := await self._read([assistant_id]))[0] is not None:
-            current, version = found[0].doc, found[0].version
+            current = found[0].doc
             if (current.name, current.description) == (name, description):
                 return
             changed = msgspec.structs.replace(current, name=name, description=description)
-            if await self._client.script(
-                "assistant_update",
-                assistant_id=assistant_id,
-                expected_version=version,
-                graph_id=changed.graph_id,
-                doc=msgspec.json.encode(changed),
-            ):
+            if await self._update(found[0], changed):
                 return  # else another worker was faster; see what it made
 
     async def create(
         self, doc: AssistantDoc, assistant_id: str | None = None, *, if_exists: Literal["raise", "do_nothing"] = "raise"
     ) -> Assistant:
-        """A new assistant, or with `do_nothing` the one that has this id. Raises Conflict, BadRequest, Invalid."""
+        """A new assistant, or with `do_nothing` the one that has this id.
+
+        Raises Conflict, BadRequest, Invalid, TooLarge.
+        """
         assistant_id = assistant_id or str(uuid.uuid4())
-        await self._create(assistant_id, _accept(doc), if_exists)
+        await self._create(assistant_id, self._accepted(accept_doc(doc)), if_exists)
         return await self.get(assistant_id)
 
     async def get(self, assistant_id: str) -> Assistant:
         """Raises NotFound."""
-        (stored,) = await self._read([assistant_id])
-        if stored is None:
-            raise NotFound(f"Assistant {assistant_id} not found")
-        return stored.shown()
+        return (await self._stored(assistant_id)).shown()
+
+    async def change(self, assistant_id: str, changes: AssistantChanges) -> Assistant:
+        """A new version, also if nothing differs. Raises NotFound, BadRequest, Invalid, TooLarge."""
+        while True:
+            stored = await self._stored(assistant_id)
+            if await self._update(stored, self._accepted(change_doc(stored.doc, changes))):
+                return await self.get(assistant_id)
+
+    async def replace(self, assistant_id: str, doc: AssistantDoc) -> Assistant:
+        """A new version that has nothing of the one before. Raises NotFound, BadRequest, Invalid, TooLarge."""
+        if doc.context == doc.config.get("configurable"):
+            # As an assistant is shown: what was read can be put again.
+            doc = msgspec.structs.replace(doc, context={})
+        accepted = self._accepted(accept_doc(doc))
+        while not await self._update(await self._stored(assistant_id), accepted):
+            pass
+        return await self.get(assistant_id)
+
+    async def delete(self, assistant_id: str) -> None:
+        """Delete an assistant with its versions and crons; its runs and threads stay. Raises NotFound."""
+        args = {"assistant_id": assistant_id, "limit": _CRONS_AT_ONCE, "request": uuid7()}
+        while await self._client.script("assistant_delete", **args):
+            pass
 
     async def search(
         self,
@@ -119,34 +128,52 @@ class AssistantStore:
         """How many assistants match."""
         return sum(_matches(stored.doc, where) for stored in await self._all())
 
+    def _accepted(self, doc: AssistantDoc) -> AssistantDoc:
+        """Raises Invalid for a queue that there is not."""
+        accept_choice(doc.config.get("configurable") or {}, self._client.settings.lineshaft_executor)
+        return doc
+
     async def _create(self, assistant_id: str, doc: AssistantDoc, if_exists: str) -> int:
         created: int = await self._client.script(
             "assistant_create",
             assistant_id=assistant_id,
             graph_id=doc.graph_id,
             doc=msgspec.json.encode(doc),
+            **choice_fields(doc),
             if_exists=if_exists,
             nonce=os.urandom(6).hex(),
         )
         return created
 
+    async def _update(self, current: "_Stored", doc: AssistantDoc) -> int:
+        """The number of the new version; 0 if `current` is not the current one any more."""
+        version: int = await self._client.script(
+            "assistant_update",
+            assistant_id=current.assistant_id,
+            expected_version=current.version,
+            graph_id=doc.graph_id,
+            doc=msgspec.json.encode(doc),
+            **choice_fields(doc),
+            request=uuid7(),
+        )
+        return version
+
+    async def _stored(self, assistant_id: str) -> "_Stored":
+        (stored,) = await self._read([assistant_id])
+        if stored is None:
+            raise NotFound(f"Assistant {assistant_id} not found")
+        return stored
+
     async def _all(self) -> list["_Stored"]:
-        redis, keys = self._client.redis, self._client.keys
-        ids = [i.decode() for i in await self._client.patiently(lambda: redis.zrange(keys.assistants(), 0, -1), "ids")]
+        ids = [i.decode() for i in await self._client.command("ZRANGE", self._client.keys.assistants(), 0, -1)]
         found: list[_Stored] = []
         for start in range(0, len(ids), _READ_AT_ONCE):
             found += [stored for stored in await self._read(ids[start : start + _READ_AT_ONCE]) if stored is not None]
         return found
 
     async def _read(self, ids: list[str]) -> list["_Stored | None"]:
-        async def read() -> list[list[bytes | None]]:
-            pipe = self._client.redis.pipeline(transaction=False)
-            for assistant_id in ids:
-                pipe.hmget(self._client.keys.assistant(assistant_id), _FIELDS)
-            answers: list[list[bytes | None]] = await pipe.execute()
-            return answers
-
-        answers = await self._client.patiently(read, "assistants")
+        keys = self._client.keys
+        answers = await self._client.commands(*(("HMGET", keys.assistant(i), *_FIELDS) for i in ids))
         return [_stored(assistant_id, fields) for assistant_id, fields in zip(ids, answers, strict=True)]
 
 
@@ -195,31 +222,8 @@ def _matches(doc: AssistantDoc, where: AssistantFilter) -> bool:
         return False
     if where.name is not None and where.name.casefold() not in doc.name.casefold():
         return False
-    return contains(doc.metadata, where.metadata)
-
-
-def _accept(doc: AssistantDoc) -> AssistantDoc:
-    """The version that is stored of what a client sent: reserved names dropped, config and context in step."""
-    try:
-        msgspec.convert(doc.config, RunConfig)  # the types of the parts we know; others are kept as they are
-    except msgspec.ValidationError as error:
-        raise Invalid(f"config: {error}") from None
-    configurable = without(doc.config.get("configurable", {}), RESERVED_CONFIGURABLE)
-    context = without(doc.context, RESERVED_CONFIGURABLE)
-    for name in (*configurable, *context, *doc.config):
-        if "\0" in name:
-            raise Invalid("A key of config or context contains NUL")
-    if configurable and context:
-        raise BadRequest("Cannot specify both configurable and context. Use context.")
-    config = {**doc.config, **({"configurable": configurable} if "configurable" in doc.config else {})}
-    if context:
-        config["configurable"] = context
-    if isinstance(config.get("metadata"), dict):
-        config["metadata"] = accept_metadata(config["metadata"])
-    return msgspec.structs.replace(
-        doc,
-        name=doc.name or "Untitled",
-        metadata=accept_metadata(doc.metadata),
-        config=config,
-        context=context or configurable,
+    # The graph, for conditions that limit a caller to some.
+    return contains(
+        {**doc.metadata, "graph_id": doc.graph_id} if isinstance(where.metadata, Restricted) else doc.metadata,
+        where.metadata,
     )

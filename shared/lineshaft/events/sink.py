@@ -2,13 +2,14 @@
 
 import asyncio
 import contextlib
-import os
 
 import msgspec
 
-from .errors import LineshaftError
-from .events import GAP
-from .redis import Client
+from lineshaft.errors import LineshaftError
+from lineshaft.redis.client import Client
+from lineshaft.redis.slices import keep
+
+from .log import GAP
 
 # The claim has already logged the first event (`metadata`), so a moment's wait costs no client anything, and a run
 # that is over by then needs no append at all: its events travel with its end.
@@ -16,11 +17,12 @@ _FIRST_DELAY = 0.004  # seconds
 _DELAY = 0.015  # seconds: what a person reads as immediate, and 10 to 30 tokens
 _MAX_EVENTS = 32
 _MAX_BYTES = 64 * 1024
+# Events that one script appends: a millisecond or two of Redis, which does nothing else meanwhile.
+_APPENDED = 256
 # What may wait for a Redis that is slow or away, before the run itself must wait.
 _BUFFER_EVENTS = 32 * _MAX_EVENTS
 _BUFFER_BYTES = 4 * _MAX_BYTES
-_BLOB_BYTES = 256 * 1024  # a larger event is kept in slices outside the log
-_SLICE_BYTES = 1024 * 1024
+_BLOB_BYTES = 64 * 1024  # a larger event is kept in slices outside the log
 _MAX_EVENT_BYTES = 16 * 1024 * 1024
 _BLOB_TTL = 48 * 3600  # seconds: the longest run (a day) plus the longest life of its events (a day)
 
@@ -54,15 +56,10 @@ class EventSink:
                 waiter.cancel()
             if self._flusher.done():
                 self._flusher.result()
-        if len(data) > _MAX_EVENT_BYTES:
-            data = msgspec.json.encode({"reason": "the event is too large", "event": event, "bytes": len(data)})
-            event = GAP
+        event, data = _bounded(event, data)
         self._buffer.append((event, data))
         self._bytes += len(data)
-        if len(self._buffer) >= _MAX_EVENTS or self._bytes >= _MAX_BYTES:
-            self._full.set()
-        if len(self._buffer) >= _BUFFER_EVENTS or self._bytes >= _BUFFER_BYTES:
-            self._space.clear()
+        self._note_level()
         if self._flusher is None:
             self._flusher = asyncio.create_task(self._flush_until_closed())
             self._flusher.add_done_callback(_look_at_result)
@@ -77,7 +74,7 @@ class EventSink:
         try:
             if self._flusher is not None:
                 await self._flusher
-            if self._bytes > _BLOB_BYTES:
+            while self._bytes > _BLOB_BYTES or len(self._buffer) > _APPENDED:
                 await self._append()
         except LineshaftError:
             return []
@@ -109,24 +106,44 @@ class EventSink:
             delay = _DELAY
 
     async def _append(self) -> None:
-        taken, self._buffer, self._bytes = self._buffer, [], 0
+        taken, self._buffer = self._buffer[:_APPENDED], self._buffer[_APPENDED:]
+        self._bytes -= sum(len(data) for _, data in taken)
         self._full.clear()
         commands: list[tuple[object, ...]] = []
         entries: list[str | bytes] = []
         for event, data in taken:
-            if len(data) <= _BLOB_BYTES:
-                entries += [event, "d", data]
-                continue
-            blob_id = os.urandom(12).hex()
-            key = self._client.keys.blob(blob_id)
-            slices = [data[i : i + _SLICE_BYTES] for i in range(0, len(data), _SLICE_BYTES)]
-            commands += [("DEL", key), *(("RPUSH", key, s) for s in slices), ("EXPIRE", key, _BLOB_TTL)]
-            entries += [event, "k", f"{blob_id}:{len(data)}"]
+            slices, entry = entry_of(self._client, event, data)
+            commands += slices
+            entries += entry
         self._batch += 1
         await self._client.after(
             commands, "run_append", run_id=self._run_id, token=self._token, batch=self._batch, entries=entries
         )
         self._space.set()
+        self._note_level()
+
+    def _note_level(self) -> None:
+        """Let the flusher go on at once if there is enough to append, and the run wait if there is too much."""
+        if len(self._buffer) >= _MAX_EVENTS or self._bytes >= _MAX_BYTES:
+            self._full.set()
+        if len(self._buffer) >= _BUFFER_EVENTS or self._bytes >= _BUFFER_BYTES:
+            self._space.clear()
+
+
+def entry_of(client: Client, event: str, data: bytes) -> tuple[list[tuple[object, ...]], list[str | bytes]]:
+    """An event as scripts append it, and the commands that go before them if it is large."""
+    event, data = _bounded(event, data)
+    if len(data) <= _BLOB_BYTES:
+        return [], [event, "d", data]
+    slices, blob_id = keep(client, data, _BLOB_TTL)
+    return slices, [event, "k", f"{blob_id}:{len(data)}"]
+
+
+def _bounded(event: str, data: bytes) -> tuple[str, bytes]:
+    """The event, or a gap in place of one that no client should have to take."""
+    if len(data) <= _MAX_EVENT_BYTES:
+        return event, data
+    return GAP, msgspec.json.encode({"reason": "the event is too large", "event": event, "bytes": len(data)})
 
 
 def _look_at_result(flusher: asyncio.Task[None]) -> None:
