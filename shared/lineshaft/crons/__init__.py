@@ -1,0 +1,1 @@
+"""Crons: when they are due, and the runs that they start."""

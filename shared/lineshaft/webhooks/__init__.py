@@ -1,0 +1,1 @@
+"""Webhooks: which addresses may be called, and the calls that are due."""
