@@ -13,6 +13,27 @@ class BadRequest(LineshaftError):
     """The request contradicts itself (400)."""
 
 
+class Unauthorized(LineshaftError):
+    """Nobody knows who is asking (401). `challenge` is what WWW-Authenticate says, if anything."""
+
+    def __init__(self, message: str, challenge: str = "") -> None:
+        super().__init__(message)
+        self.challenge = challenge
+
+
+class Forbidden(LineshaftError):
+    """Whoever asks may not do this, and knows that it is there to be done (403)."""
+
+
+class Refused(LineshaftError):
+    """Code of the user's has refused the request, with a status and headers that it chose."""
+
+    def __init__(self, status: int, message: str, headers: dict[str, str]) -> None:
+        super().__init__(message)
+        self.status = status
+        self.headers = headers
+
+
 class NotFound(LineshaftError):
     """What the request names does not exist (404)."""
 
@@ -26,7 +47,14 @@ class TooLarge(LineshaftError):
 
 
 class TooMany(LineshaftError):
-    """A documented limit on how many is reached; fewer at a time will work (429)."""
+    """A documented limit on how many is reached; fewer at a time will work (429).
+
+    `retry_after`, in seconds, where waiting helps.
+    """
+
+    def __init__(self, message: str, retry_after: int | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class Unavailable(LineshaftError):
@@ -39,6 +67,10 @@ class Unavailable(LineshaftError):
 
 class Fenced(LineshaftError):
     """The token of a write is not the run's current one: the run was lost, and nothing was written."""
+
+
+class GraphChanged(LineshaftError):
+    """A run is to go on where its graph has no node any more. It ends its run, and changes nothing of the thread."""
 
 
 class ConfigError(LineshaftError):

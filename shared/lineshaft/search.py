@@ -6,6 +6,7 @@ A filter is containment: objects recursively, everything else by equality. Its s
 
 import hashlib
 import re
+from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -22,6 +23,14 @@ _NAMES = {("graph_id",), ("assistant_id",)}
 
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _Path = tuple[str, ...]
+
+
+class Restricted(dict[str, Any]):
+    """A metadata filter with a condition of the server's: what a client wishes beside it cannot widen it."""
+
+    def __init__(self, wanted: dict[str, Any], sees: Callable[[dict[str, Any]], bool]) -> None:
+        super().__init__(wanted)
+        self.sees = sees
 
 
 class Page(msgspec.Struct, Generic[T]):
@@ -48,7 +57,7 @@ def index_leaves(metadata: dict[str, Any]) -> list[str]:
 def filter_leaves(wanted: dict[str, Any]) -> tuple[list[str], bool]:
     """The leaves that a match must have, and whether they say all that the filter says."""
     leaves: list[str] = []
-    complete = True
+    complete = not isinstance(wanted, Restricted)
     for path, value in _scalars(wanted):
         if path in _NAMES and isinstance(value, str):
             leaves.append(f'{path[0]}="{value}"')
@@ -62,20 +71,20 @@ def filter_leaves(wanted: dict[str, Any]) -> tuple[list[str], bool]:
 def contains(document: Any, wanted: Any) -> bool:
     """Whether `document` has everything that `wanted` has."""
     if isinstance(wanted, dict):
-        if not isinstance(document, dict):
+        if not isinstance(document, dict) or (isinstance(wanted, Restricted) and not wanted.sees(document)):
             return False
         return all(key in document and contains(document[key], value) for key, value in wanted.items())
-    return _equal(document, wanted)
+    return equal(document, wanted)
 
 
-def _equal(a: Any, b: Any) -> bool:
+def equal(a: Any, b: Any) -> bool:
     """Equality of JSON values: 1 and 1.0 are equal, 1 and true are not."""
     if isinstance(a, bool) or isinstance(b, bool):
         return a is b
     if isinstance(a, list) and isinstance(b, list):
-        return len(a) == len(b) and all(map(_equal, a, b))
+        return len(a) == len(b) and all(map(equal, a, b))
     if isinstance(a, dict) and isinstance(b, dict):
-        return a.keys() == b.keys() and all(_equal(value, b[key]) for key, value in a.items())
+        return a.keys() == b.keys() and all(equal(value, b[key]) for key, value in a.items())
     return bool(a == b)
 
 

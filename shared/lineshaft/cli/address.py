@@ -7,8 +7,10 @@ import socket
 from lineshaft.errors import ConfigError
 
 
-def check_address(host: str, port: int, *, no_auth: bool) -> int:
+def check_address(host: str, port: int, *, is_safe: bool) -> int:
     """Make sure that a gateway may and can listen there. Returns the port; a free one in place of 0.
+
+    `is_safe`: callers are asked who they are, or the operator has said that nobody needs to be.
 
     Raises ConfigError if others could reach it without authentication, or if the address is taken or not ours.
     """
@@ -16,10 +18,10 @@ def check_address(host: str, port: int, *, no_auth: bool) -> int:
         found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError) as error:
         raise ConfigError(f"host {host!r} is not known: {error}") from None
-    if not no_auth and not all(_is_loopback(str(address[0])) for *_, address in found):
+    if not is_safe and not all(_is_loopback(str(address[0])) for *_, address in found):
         raise ConfigError(
             f"on {host or 'all addresses'} everybody who reaches port {port} could run your graphs: "
-            "listen on 127.0.0.1, or accept that with --no-auth"
+            "listen on 127.0.0.1, ask for API keys with LINESHAFT_AUTH=keys, or accept that with --no-auth"
         )
     failure: OSError | None = None
     bound = 0
@@ -44,6 +46,14 @@ def url(host: str, port: int) -> str:
     elif host == "::":
         host = "::1"
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches a host, by its name or address."""
+    try:
+        return _is_loopback(host)
+    except ValueError:  # a name
+        return host == "localhost"
 
 
 def _is_loopback(address: str) -> bool:

@@ -10,6 +10,8 @@ from .supervisor import Status
 
 # Seconds after which a graph that is still loading is mentioned; then after twice as long, and so on.
 _SLOW = 3.0
+_NAMED = 3  # files in a line
+_SAME = 0.5  # seconds within which the workers notice one change
 
 
 class Announcer:
@@ -20,6 +22,8 @@ class Announcer:
         self._loop = asyncio.get_running_loop()
         self._started = self._loop.time()
         self._loading: dict[str, asyncio.TimerHandle] = {}
+        self._said: dict[tuple[str, str], float] = {}
+        self._changed_at = 0.0  # 0: nothing has
         self._known: dict[str, str | None] = {}  # graph -> why it does not load, None if it does
 
     def hello(self, config: str, notes: list[str]) -> None:
@@ -34,6 +38,8 @@ class Announcer:
 
     def on_worker_status(self, status: Status) -> None:
         """Several workers load the same graphs: each is mentioned once, and again when its fate changes."""
+        if status.get("event") in ("changed", "kept", "note", "ready"):
+            self._on_reload(status)
         graph = status.get("graph")
         if not isinstance(graph, str):
             return
@@ -41,6 +47,30 @@ class Announcer:
             self._expect(graph, _SLOW)
         elif status.get("event") == "graph":
             self._loaded(graph, status.get("error"), status.get("seconds"))
+
+    def _on_reload(self, status: Status) -> None:
+        match status:
+            case {"event": "changed", "files": list(files)}:
+                self._changed_at = self._changed_at or self._loop.time()
+                more = f" and {len(files) - _NAMED} more" if len(files) > _NAMED else ""
+                self._once("Changed", ", ".join(files[:_NAMED]) + more)
+            case {"event": "kept", "error": error}:
+                self._changed_at = 0.0
+                if error:
+                    self._once("Wrong", error)
+                self._once("Kept", "the code as it was before goes on until this is mended")
+            case {"event": "note", "text": text}:
+                self._once("Note", text)
+            case {"event": "ready"} if self._changed_at:
+                self._once("Reloaded", f"in {self._loop.time() - self._changed_at:.1f} s")
+                self._changed_at = 0.0
+
+    def _once(self, what: str, text: str) -> None:
+        """Each worker says the same of the same change."""
+        now = self._loop.time()
+        if now - self._said.get((what, text), -_SAME) > _SAME:
+            self._line(what, text)
+        self._said[what, text] = now
 
     def ready(self, url: str, graphs: list[str]) -> None:
         """What can be done now."""

@@ -141,6 +141,16 @@ class DataDirectory:
             Path(runtime).rmdir()
 
 
+def socket_in_use(path: Path) -> Path | None:
+    """Where the Redis of the `dev` that has this directory listens; None if none has it."""
+    try:
+        holder = msgspec.json.decode((path / "lock").read_bytes(), type=Holder)
+    except (OSError, msgspec.DecodeError):
+        return None
+    socket = Path(holder.runtime, "redis.sock")
+    return socket if socket.exists() else None
+
+
 def _runtime_directory() -> str:
     folder = tempfile.mkdtemp(prefix="lineshaft-")
     if len(os.fsencode(folder)) + len("/redis.sock") > _LONGEST_SOCKET_PATH:

@@ -9,16 +9,16 @@ from pathlib import Path
 import click
 import msgspec
 
-from lineshaft import config as langgraph_json
-from lineshaft import redis, settings
+from lineshaft.config import langgraph_json, settings
+from lineshaft.redis import client as redis
 
-from .address import check_address, url
+from .address import check_address, is_loopback, url
 from .announcer import Announcer
 from .data_directory import DataDirectory
 from .embedded import EmbeddedServer
 from .supervisor import Part, Supervisor
 
-# Seconds. `dev` is gone within 5 s of Ctrl-C, so its workers cannot wait for their runs as long as a deployed one does.
+# Seconds. `dev` is gone within 5 s of Ctrl-C, so its processes cannot wait as long as deployed ones do.
 _GRACE_PERIOD = 2
 
 
@@ -30,6 +30,7 @@ _GRACE_PERIOD = 2
 @click.option("--jobs-per-worker", type=click.IntRange(min=1), help="Runs at a time in each.  [default: 10]")
 @click.option("--data-dir", default=".lineshaft", show_default=True, type=click.Path(path_type=Path), help="For Redis.")
 @click.option("--redis-uri", help="Use this Redis instead of starting one. Also REDIS_URI.")
+@click.option("--no-reload", is_flag=True, help="Go on with the code as it was, when a graph's source changes.")
 @click.option("--no-auth", is_flag=True, help="Listen on any host although nobody needs to authenticate.")
 def dev(  # noqa: PLR0917 - click passes each option by name
     config: Path | None,
@@ -39,19 +40,27 @@ def dev(  # noqa: PLR0917 - click passes each option by name
     jobs_per_worker: int | None,
     data_dir: Path,
     redis_uri: str | None,
+    no_reload: bool,
     no_auth: bool,
 ) -> None:
     """Start the gateway, workers and a Redis, and keep them running until Ctrl-C."""
     loaded = langgraph_json.load(config)
-    env = {**loaded.env, **os.environ}
+    # Two processes cannot share a port, and nobody probes what runs in a terminal.
+    env = {**loaded.env, **os.environ, "LINESHAFT_PROBES_PORT": "0"}
     if redis_uri:
         env["REDIS_URI"] = redis_uri
     if jobs_per_worker:
         env["N_JOBS_PER_WORKER"] = str(jobs_per_worker)
-    env["BG_JOB_SHUTDOWN_GRACE_PERIOD_SECS"] = str(_GRACE_PERIOD)
-    settings.from_environment(env)  # a wrong value ends us here, before anything is started
-    port = check_address(host, port, no_auth=no_auth)
-    plan = Plan(config=loaded, env=env, host=host, port=port, workers=workers, data_dir=data_dir, no_auth=no_auth)
+    for name in ("BG_JOB_SHUTDOWN_GRACE_PERIOD_SECS", "LINESHAFT_GATEWAY_GRACE_SECONDS"):
+        env[name] = str(_GRACE_PERIOD)
+    # A wrong value ends us here, before anything is started.
+    chosen = settings.from_environment(env)
+    chosen.langgraph_webhooks.resolved_headers(env)
+    port = check_address(host, port, is_safe=no_auth or chosen.asks_who)
+    plan = Plan(
+        config=loaded, env=env, host=host, port=port, workers=workers, data_dir=data_dir, no_auth=no_auth,
+        reload=not no_reload,
+    )  # fmt: skip
     sys.exit(asyncio.run(_serve(plan)))
 
 
@@ -65,6 +74,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     workers: int
     data_dir: Path
     no_auth: bool
+    reload: bool
 
     @property
     def title(self) -> str:
@@ -75,11 +85,12 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     def gateway(self, env: dict[str, str]) -> Part:
         """The process that serves the HTTP API."""
         argv = _python("lineshaft_api", "--host", self.host, "--port", str(self.port))
-        return Part(name="gateway", role="gateway", argv=argv + ["--no-auth"] * self.no_auth, env=env)
+        studio = {"LINESHAFT_STUDIO": "true"} if is_loopback(self.host) else {}
+        return Part(name="gateway", role="gateway", argv=argv + ["--no-auth"] * self.no_auth, env=env | studio)
 
     def worker(self, number: int, env: dict[str, str]) -> Part:
         """One of the processes that run graphs."""
-        argv = _python("lineshaft_worker", "--config", str(self.config.file), "--dev")
+        argv = _python("lineshaft_worker", "--config", str(self.config.file), "--dev", *["--reload"] * self.reload)
         return Part(name="worker" if self.workers == 1 else f"worker {number}", role="worker", argv=argv, env=env)
 
 

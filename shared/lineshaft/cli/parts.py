@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from lineshaft import config as langgraph_json
+from lineshaft.config import langgraph_json
 from lineshaft.errors import ConfigError
 
 _CONFIG = click.option(
@@ -32,11 +32,13 @@ def gateway(config: Path | None, host: str, port: int | None, no_auth: bool) -> 
 @click.command()
 @_CONFIG
 @click.option("--jobs-per-worker", type=click.IntRange(min=1), help="Runs at a time.  [default: 10]")
-def worker(config: Path | None, jobs_per_worker: int | None) -> None:
+@click.option("--queues", help="Serve these, as interactive:3,batch:1. Also LINESHAFT_QUEUES.  [default: all]")
+def worker(config: Path | None, jobs_per_worker: int | None, queues: str | None) -> None:
     """Run graphs. Start as many as you need, on as many machines."""
     loaded = langgraph_json.load(config)
     jobs = ["--jobs", str(jobs_per_worker)] if jobs_per_worker else []
-    _become("lineshaft_worker", ["--config", str(loaded.file), *jobs], _environment(loaded))
+    served = ["--queues", queues] if queues is not None else []
+    _become("lineshaft_worker", ["--config", str(loaded.file), *jobs, *served], _environment(loaded))
 
 
 def _environment(config: langgraph_json.Config) -> dict[str, str]:

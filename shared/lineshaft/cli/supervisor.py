@@ -12,7 +12,7 @@ from typing import Any, Literal
 import msgspec
 
 from lineshaft.errors import ConfigError
-from lineshaft.parent_watch import Tether
+from lineshaft.health.parent_watch import Tether
 
 Role = Literal["redis", "gateway", "worker"]
 Status = dict[str, Any]

@@ -1,7 +1,7 @@
 """Lets no child process outlive the process that started it, however that one dies: SIGKILL leaves it no last word.
 
 On Linux the kernel does it (PDEATHSIG). Elsewhere a child watches a pipe whose other end only its parent holds; a
-program that cannot watch (the embedded Redis) is started by `python -m lineshaft.parent_watch PROGRAM ARGS...`.
+program that cannot watch (the embedded Redis) is started by `python -m lineshaft.health.parent_watch PROGRAM ARGS...`.
 """
 
 import contextlib
@@ -42,7 +42,7 @@ class Tether:
         death_signal: signal.Signals = signal.SIGKILL,
         watches: bool = True,
         pass_fds: Sequence[int] = (),
-        stdout: IO[bytes] | None = None,
+        stdout: IO[bytes] | int | None = None,
     ) -> "subprocess.Popen[bytes]":
         """Start a child in its own session, so that Ctrl-C in the terminal reaches only us.
 

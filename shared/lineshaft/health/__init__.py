@@ -1,0 +1,1 @@
+"""How a process and the server do: probes, stuck loops, lost parents."""

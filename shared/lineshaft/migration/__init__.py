@@ -1,0 +1,1 @@
+"""Takes what another Agent Server holds into this one, through the public API of both."""
