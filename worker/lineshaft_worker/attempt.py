@@ -17,7 +17,7 @@ from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
 from langgraph.types import Command
 from pydantic import BaseModel
 
-from lineshaft.errors import Invalid
+from lineshaft.errors import Invalid, NotFound
 
 from . import answers
 from .breakpoints import at_breakpoint
@@ -25,6 +25,7 @@ from .claim import Claim
 from .command import command_of, names_interrupts, with_resume
 from .graphs import Graph
 from .levels import Level, read_levels
+from .missing_nodes import check_head, check_nodes
 
 _LANGGRAPH_VERSION = version("langgraph")
 # What a client may set of a config besides configurable and metadata; an assistant may hold anything.
@@ -63,7 +64,8 @@ def run_config(claim: Claim) -> RunnableConfig:
 async def plan(claim: Claim, graph: Graph) -> Plan:
     """What this attempt passes to the graph. Reads the thread's state only if the run has written to it or answers it.
 
-    Raises Invalid if posted messages are to go to a graph that takes none, and Fenced.
+    Raises Invalid if posted messages are to go to a graph that takes none, NotFound if the checkpoint that it
+    starts from has gone, GraphChanged if the thread waits at a node that the graph lacks, and Fenced.
     """
     config = run_config(claim)
     if "recursion_limit" not in config:
@@ -74,11 +76,17 @@ async def plan(claim: Claim, graph: Graph) -> Plan:
     saver = graph._resolve_checkpointer(config)  # noqa: SLF001 - the one langgraph will use; pinned by a test
     if not isinstance(saver, BaseCheckpointSaver):
         return Plan(graph_input, config)
-    if claim.wrote:
+    if claim.wrote or claim.spec.goes_on_from:
         return await _again(claim, graph, saver, graph_input, config)
     config = _placed(config, claim)
+    place = claim.spec.checkpoint
+    if place and place.root and await saver.aget_tuple(_start(claim)) is None:
+        # It was there when the run was asked for. langgraph would start anew, from an empty state.
+        raise NotFound(f"Thread {claim.thread_id} has no checkpoint {place.root} any more")
     if isinstance(graph_input, Command) and graph_input.resume is not None:
         graph_input = await _answering(claim, graph, saver, graph_input)
+    elif graph_input is None and (head := await saver.aget_tuple(_start(claim))):
+        check_head(claim.graph_id, graph, head)
     return Plan(graph_input, config)
 
 
@@ -156,9 +164,10 @@ async def _answering(
     claim: Claim, graph: Graph, saver: BaseCheckpointSaver[Any], command: Command[Any]
 ) -> Command[Any] | None:
     """The command of a first attempt, a bare answer in it made out to the interrupt that waits for it."""
+    levels = await read_levels(graph, saver, _start(claim))
+    check_nodes(claim.graph_id, levels)
     if names_interrupts(command.resume):
         return command
-    levels = await read_levels(graph, saver, _start(claim))
     waiting = levels[0].waiting if levels else set()
     if not waiting:
         return with_resume(command, None)  # else the answer would go to a question that nobody has asked yet
@@ -179,17 +188,24 @@ def _addressed(graph: Graph, saver: BaseCheckpointSaver[Any], levels: list[Level
 async def _again(
     claim: Claim, graph: Graph, saver: BaseCheckpointSaver[Any], graph_input: Any, config: RunnableConfig
 ) -> Plan:
-    """The plan of a run that has written something."""
+    """The plan of a run that has written something, or that goes on from what another has written.
+
+    The latter goes on as another attempt of that one would, until it has a checkpoint of its own.
+    """
     head = await saver.aget_tuple(_thread(claim))
-    own = _is_own(claim, head)
+    run_id = claim.run_id
+    if claim.spec.goes_on_from and not _is_of(run_id, head):
+        run_id = claim.spec.goes_on_from
+    own = _is_of(run_id, head)
     is_command = isinstance(graph_input, Command)
     if not own and not is_command and graph_input is not None:
         # Its input is not stored yet. What is (a subgraph's last state, writes of a DeltaChannel) would count twice.
         with contextlib.suppress(NotImplementedError):
-            await saver.adelete_for_runs([claim.run_id])
+            await saver.adelete_for_runs([run_id])
         return Plan(graph_input, _placed(config, claim))
     levels = await read_levels(graph, saver, _thread(claim) if own else _start(claim))
-    if await at_breakpoint(saver, levels, claim.run_id, claim.spec.interrupt_before, claim.spec.interrupt_after):
+    check_nodes(claim.graph_id, levels)
+    if await at_breakpoint(saver, levels, run_id, claim.spec.interrupt_before, claim.spec.interrupt_after):
         return Plan(None, config, finished=True)
     if own:
         if any(level.untold for level in levels):
@@ -207,7 +223,7 @@ async def _again(
     steered, resume = 0, None
     if names_interrupts(graph_input.resume):
         resume = {id_: v for id_, v in graph_input.resume.items() if answers.is_due(levels, id_, v)}
-    elif note := answers.find_note(levels, claim.run_id):
+    elif note := answers.find_note(levels, run_id):
         steered = note.steered
         if answers.noted_is_due(levels, note, graph_input.resume):
             resume = _addressed(graph, saver, levels, note.interrupt, graph_input.resume)
@@ -216,10 +232,6 @@ async def _again(
     return Plan(with_resume(graph_input, resume, steer=root.steered <= steered), config)
 
 
-def _is_own(claim: Claim, saved: CheckpointTuple | None) -> bool:
+def _is_of(run_id: str, saved: CheckpointTuple | None) -> bool:
     """Whether a checkpoint is one of the run's that its input is in; langgraph may put an empty one before it."""
-    return (
-        saved is not None
-        and saved.metadata.get("run_id") == claim.run_id
-        and bool(saved.checkpoint["channel_versions"])
-    )
+    return saved is not None and saved.metadata.get("run_id") == run_id and bool(saved.checkpoint["channel_versions"])

@@ -7,7 +7,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterable
 
-from lineshaft import log
+from lineshaft.telemetry import log
 
 logger = log.get("worker")
 

@@ -14,7 +14,7 @@ from langgraph.checkpoint.base import PendingWrite, writes_sort_key
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from lineshaft.errors import Invalid, TooLarge
-from lineshaft.redis import Client
+from lineshaft.redis.client import Client
 
 RAW, COMPRESSED, LARGE = b"r", b"z", b"s"
 _COMPRESS_FROM = 1024  # bytes; below it zstd saves less than it costs
@@ -68,13 +68,13 @@ class Parcel:
         self._slice = client.scripts["checkpoint_slice"]
         self._thread_id = thread_id
         self._inline = 0
-        self._total = 0
+        self.size = 0  # bytes of all values, compressed
 
     def add(self, packed: bytes, prefix: bytes = b"") -> bytes:
         """What to store in the value's place: itself or a reference. Raises TooLarge."""
         size = len(packed)
-        self._total += size
-        if self._total > _MAX_BYTES:
+        self.size += size
+        if self.size > _MAX_BYTES:
             raise TooLarge(
                 f"The values of one step come to more than {_MAX_BYTES >> 20} MiB, the limit of a checkpoint"
             )
@@ -97,11 +97,6 @@ class Parcel:
             # EVAL, not EVALSHA: a restarted Redis would not know the script, and its source is nothing beside a slice.
             self.commands.append(("EVAL", self._slice.source, 0, *argv))
         return b"%b%b\0%b" % (LARGE, prefix, value_id.encode())
-
-
-def slices_of(value_id: bytes) -> range:
-    """The numbers of a large value's slices."""
-    return range(int(value_id.rpartition(b".")[2]))
 
 
 def value_name(channel: str, version: Any) -> str:

@@ -7,9 +7,10 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import CheckpointTuple, DeltaChannelHistory, PendingWrite
 
 from lineshaft.errors import Unavailable
-from lineshaft.redis import Client
+from lineshaft.redis.client import Client
+from lineshaft.redis.slices import slices_of
 
-from .checkpoint_codec import LARGE, Codec, slices_of
+from .checkpoint_codec import LARGE, Codec
 
 _PAGE = 20  # checkpoints of one call while listing
 _FETCH = 8  # values of one command; each is at most 256 KiB

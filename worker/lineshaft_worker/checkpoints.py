@@ -1,6 +1,6 @@
 """Our checkpointer: a graph's state in plain Redis, every write of a run fenced by its token.
 
-Layout and scripts: `lineshaft/keys.py` and `lineshaft/lua/checkpoint_*.lua`; the bytes: `checkpoint_codec.py`.
+Layout and scripts: `lineshaft/redis/keys.py` and `lineshaft/lua/checkpoint_*.lua`; the bytes: `checkpoint_codec.py`.
 """
 
 import copy
@@ -22,15 +22,18 @@ from langgraph.checkpoint.serde.base import SerializerProtocol
 from typing_extensions import override
 
 from lineshaft.errors import Fenced, Invalid
-from lineshaft.redis import Client
+from lineshaft.redis.client import Client
+from lineshaft.redis.slices import slices_of
+from lineshaft.search import contains
 
 from .checkpoint_codec import Codec, Parcel, anatomy, value_name
 from .checkpoint_reader import Reader, config_of
 from .run_head import RunHead, index_of
+from .run_metrics import CHECKPOINT_BYTES
 from .serde import serializer
 from .synchronous import SynchronousSaver
 
-_BATCH = 500  # checkpoints that one script removes: a few ms of Redis
+_BATCH = 100  # checkpoints that one script removes: a few ms of Redis
 
 
 class RedisSaver(SynchronousSaver):
@@ -101,6 +104,7 @@ class RedisSaver(SynchronousSaver):
             if channel in values:
                 named.append(value_name(channel, version))
                 named.append(parcel.add(self._codec.pack(values[channel])))
+        CHECKPOINT_BYTES.observe(len(header) + parcel.size)
         names = [f"{channel}\0{version}" for channel, version in checkpoint["channel_versions"].items()]
         run = self._run
         rev, is_latest = await self._write(
@@ -194,12 +198,8 @@ class RedisSaver(SynchronousSaver):
                     return
 
     async def _namespaces(self, thread_id: str) -> list[str]:
-        key = self._client.keys.checkpoint_namespaces(thread_id)
-
-        async def fetch() -> set[bytes]:
-            return await self._client.redis.execute_command("SMEMBERS", key)  # type: ignore[no-any-return]  # untyped
-
-        return sorted(ns.decode() for ns in await self._client.patiently(fetch, "checkpoint namespaces"))
+        found = await self._client.members(self._client.keys.checkpoint_namespaces(thread_id))
+        return sorted(ns.decode() for ns in found)
 
     @override
     async def aget_delta_channel_history(
@@ -211,7 +211,8 @@ class RedisSaver(SynchronousSaver):
     @override
     async def adelete_thread(self, thread_id: str) -> None:
         self._run.forget()
-        await self._client.script("checkpoint_delete", thread_id=thread_id)
+        while await self._client.script("checkpoint_delete", thread_id=thread_id, limit=_BATCH):
+            pass
 
     async def rollback(self, run_id: str) -> None:
         """Take back all that a run wrote: its checkpoints, and its writes on checkpoints of others.
@@ -219,10 +220,12 @@ class RedisSaver(SynchronousSaver):
         Raises Fenced, and Conflict if later checkpoints are built upon the run's (DeltaChannel).
         """
         self._run.forget()
-        while await self._client.script(
-            "checkpoint_rollback", run_id=self._run.run_id, token=self._run.token, target=run_id, limit=_BATCH
-        ):
-            pass
+        args = {"run_id": self._run.run_id, "token": self._run.token, "target": run_id, "limit": _BATCH}
+        while await self._client.script("checkpoint_rollback", **args, members=[]):
+            own = await self._client.members(self._client.keys.run_checkpoints(run_id))
+            own.sort(key=lambda member: member.rpartition(b"\0")[2], reverse=True)
+            for start in range(0, len(own), _BATCH):
+                await self._client.script("checkpoint_rollback", **args, members=own[start : start + _BATCH])
 
     @override
     async def adelete_for_runs(self, run_ids: Sequence[str]) -> None:
@@ -231,8 +234,19 @@ class RedisSaver(SynchronousSaver):
 
     @override
     async def acopy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
-        self._run.forget()
-        await self._client.script("checkpoint_copy", source=source_thread_id, target=target_thread_id)
+        """Copy a thread's checkpoints, oldest first, in place of those that the target has."""
+        if source_thread_id == target_thread_id:
+            return
+        await self.adelete_thread(target_thread_id)
+        keys, script = self._client.keys, self._client.script
+        place = {"source": source_thread_id, "target": target_thread_id}
+        for value_id in await self._client.members(keys.checkpoint_large_ids(source_thread_id)):
+            for number in slices_of(value_id):
+                await script("checkpoint_copy_slice", **place, value_id=value_id, number=number)
+        for ns in await self._namespaces(source_thread_id):
+            after = b""
+            while after := await script("checkpoint_copy", **place, ns=ns, after=after, limit=_BATCH):
+                pass
 
     @override
     async def aprune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
@@ -254,4 +268,4 @@ def _place(config: RunnableConfig) -> tuple[str, str, str]:
 
 
 def _matches(metadata: Mapping[str, Any], wanted: dict[str, Any] | None) -> bool:
-    return not wanted or all(metadata.get(key) == value for key, value in wanted.items())
+    return not wanted or contains(metadata, wanted)

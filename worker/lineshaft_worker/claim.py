@@ -1,18 +1,25 @@
 """A claimed run: all that a worker needs to execute it, as the claim script returns it in one round trip."""
 
+import contextlib
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
-from lineshaft import log
-from lineshaft.redis import Client
-from lineshaft.run_config import Effective, effective
-from lineshaft.run_request import RunInput, RunSpec
+from lineshaft.errors import Fenced
+from lineshaft.redis.client import Client
+from lineshaft.redis.slices import whole
+from lineshaft.runs.config import Effective, effective
+from lineshaft.runs.request import RunInput, RunSpec
+from lineshaft.runs.run import shown_run
+from lineshaft.telemetry import log, tracing
 
 logger = log.get("worker")
 
 _decode_spec = msgspec.json.Decoder(RunSpec).decode
+# Seconds from a run's being asked for after which its attempt is a trace of its own.
+_LATE = 60.0
+
 _decode_input = msgspec.json.Decoder(RunInput).decode
 
 
@@ -29,25 +36,71 @@ class Claim(Struct):
     cancel: str  # the action asked for before the claim: there is nothing to execute, only to settle
     cancel_reason: str
     temporary: bool
+    dead: bytes  # the error (JSON) of a run that too many workers died with: there, too, is only to settle
+    queue: str
+    crashes: int  # workers that died with it
+    is_first: bool  # no worker has had it before, not even for a moment
+    age: float  # seconds from its being due to this claim
+    wait: float  # seconds of them in which nothing was lacking but a free slot
+    protocol_v2: bool  # its events are to be those of protocol v2
+    trace: str  # the context of the trace that it was published in, see lineshaft.telemetry.tracing
     spec: RunSpec
     config: Effective
     input: RunInput
     messages: list[dict[str, Any]]  # taken from the thread's inbox
 
+    def about(self) -> dict[str, str | int]:
+        """What the log's lines say of it, those of its graph too."""
+        return {
+            "run_id": self.run_id,
+            "thread_id": self.thread_id,
+            "assistant_id": self.spec.assistant_id,
+            "graph": self.graph_id,
+            "queue": self.queue,
+            "attempt": self.attempt,
+            "request_id": self.spec.request_id,
+        }
 
-async def claim(client: Client, worker: str, request: str, queue: str, room: int) -> tuple[int, list[Claim]]:
-    """Up to `room` due runs, and in how many ms the next one is due (-1: another worker keeps that timer).
+    def span(self) -> tracing.Span:
+        """That of this attempt.
 
-    Raises Fenced when this worker's lease is gone.
+        It is part of the trace in which the run was published, if that was just now and nothing came in between. A
+        later attempt would make that trace look as if it had lasted until then.
+        """
+        is_late = max(self.age, self.spec.after_seconds) > _LATE
+        is_cron = "cron_id" in self.config.config["configurable"]
+        return tracing.process(
+            self.trace, self.run_id, linked=is_late or is_cron or not self.is_first,
+            queue=self.queue, thread_id=self.thread_id, assistant_id=self.spec.assistant_id, graph=self.graph_id,
+            attempt=self.attempt,
+        )  # fmt: skip
+
+    def shown(self) -> bytes:
+        """The run as clients see it, in JSON."""
+        run = shown_run(
+            self.spec, self.config, self.input,
+            run_id=self.run_id, thread_id=self.thread_id, status="running", created=self.created, updated=self.created,
+        )  # fmt: skip
+        return msgspec.json.encode(run)
+
+
+async def claim(
+    client: Client, worker: str, request: str, rooms: dict[str, int], shares: str = ""
+) -> tuple[int, set[str], list[Claim]]:
+    """Up to `rooms` due runs of each queue; all but the overflow queue share one room, as `shares` says.
+
+    Before them: in how many ms the next one is due (-1: another worker keeps that timer), and the queues whose due runs
+    can be ours only when one of our runs has ended. Raises Fenced when this worker's lease is gone.
     """
-    next_due, *rows = await client.script(
+    (next_due, *awaited), *rows = await client.script(
         "run_claim",
         worker=worker,
         request=request,
-        queue=queue,
-        room=room,
         lease=int(client.settings.lineshaft_lease_seconds * 1000),
-        max_crashes=client.settings.lineshaft_max_crashes,
+        max_crashes=client.settings.bg_job_max_retries,
+        limits=client.settings.lineshaft_executor.limits.lines,
+        shares=shares,
+        rooms=[part for room in rooms.items() for part in room],
     )
     claims = []
     for row in rows:
@@ -57,21 +110,22 @@ async def claim(client: Client, worker: str, request: str, queue: str, room: int
             # A newer gateway's run, perhaps: it must not end the loop, and all that runs beside it.
             run_id, _, token, *_ = row
             logger.warning("a claimed run cannot be read", run_id=run_id.decode(), error=str(error))
-            limit = client.settings.lineshaft_max_crashes
-            await client.script("run_take_back", run_id=run_id, token=token, max_crashes=limit)
-    return int(next_due), claims
+            limit = client.settings.bg_job_max_retries
+            with contextlib.suppress(Fenced):  # asked again after a lost answer
+                await client.script("run_take_back", run_id=run_id, token=token, max_crashes=limit)
+    return int(next_due), {queue.decode() for queue in awaited}, claims
 
 
 async def _claim(client: Client, row: list[Any]) -> Claim:
     run_id, fields, token, attempt, slices, first, held = row
-    thread, graph, _assistant, doc, amd, tmd, created, wrote, cancel, reason, temporary, *_ = fields
+    thread, graph, _assistant, doc, amd, tmd, created, wrote, cancel, reason, temporary, dead, error, *rest = fields
+    queue, protocol, crashes, started, ready, began, trace, *_ = rest
     run_id = run_id.decode()
     spec = _decode_spec(doc)
     thread_id, graph_id = thread.decode(), graph.decode()
     payload = first or b"{}"
     if slices > 1:
-        key = client.keys.run_input(run_id)
-        payload = b"".join(await client.command("LRANGE", key, 0, -1))
+        payload += await whole(client, client.keys.run_input(run_id), 1)
     return Claim(
         run_id=run_id,
         token=token.decode(),
@@ -83,6 +137,14 @@ async def _claim(client: Client, row: list[Any]) -> Claim:
         cancel=(cancel or b"").decode(),
         cancel_reason=(reason or b"").decode(),
         temporary=temporary == b"1",
+        dead=error if dead else b"",
+        queue=queue.decode(),
+        crashes=int(crashes or 0),
+        is_first=int(started) == int(began),
+        age=max(0, int(began) - int(created)) / 1000,
+        wait=max(0, int(began) - int(ready or began)) / 1000,
+        protocol_v2=protocol == b"v2",
+        trace=(trace or b"").decode(),
         spec=spec,
         config=effective(spec, amd, tmd, run_id=run_id, thread_id=thread_id, graph_id=graph_id),
         input=_decode_input(payload),

@@ -6,7 +6,7 @@ from typing import Any
 from langgraph.types import Command, Send
 from msgspec import UNSET
 
-from lineshaft import run_request
+from lineshaft.runs import request as run_request
 
 # langgraph takes a resume value for a map of answers if each of its keys looks like an interrupt's id.
 _INTERRUPT_ID = re.compile(r"[0-9a-f]{32}")

@@ -14,17 +14,29 @@ from typing import Any
 import redis.exceptions as rx
 from langchain_core.runnables import RunnableConfig
 from langgraph.errors import EmptyInputError, InvalidUpdateError
-from msgspec import Raw, ValidationError
+from langgraph.types import StateUpdate
+from msgspec import Raw, ValidationError, convert
+from msgspec.json import encode
 
-from lineshaft import log
-from lineshaft.errors import BadRequest, Fenced, Invalid, LineshaftError
-from lineshaft.queries import Queries, StateQuery
-from lineshaft.redis import Client, is_transient
-from lineshaft.settings import Settings
+from lineshaft.assistants.queries import Queries, StateQuery
+from lineshaft.config.settings import Settings
+from lineshaft.errors import BadRequest, Fenced, Invalid, LineshaftError, Unavailable
+from lineshaft.events.log import STATE_UPDATE
+from lineshaft.events.sink import entry_of
+from lineshaft.redis.client import Client, is_transient
+from lineshaft.redis.slices import SLICE_BYTES, Allowance
+from lineshaft.runs import request as run_request
+from lineshaft.telemetry import log
+from lineshaft.threads.state import pack_state
 
 from .checkpoints import RedisSaver
+from .command import command_of
 from .encoding import to_json
 from .graphs import Graph, Graphs
+from .index import Index
+from .item_answers import ItemAnswers
+from .schemas import describe_configured
+from .shown_messages import restored
 from .state import exists, thread_interrupts, thread_state, thread_status
 from .store import RedisStore
 from .streaming import place
@@ -38,8 +50,9 @@ _TOO_LONG = 30.0  # seconds; the asker has left long ago, and a factory that han
 class ControlLane:
     """Answers queries until stopped."""
 
-    def __init__(self, settings: Settings, graphs: Graphs, worker: str) -> None:
+    def __init__(self, settings: Settings, graphs: Graphs, worker: str, index: Index | None = None) -> None:
         self._settings = settings
+        self._index = index
         self._graphs = graphs
         self._worker = worker
         self._thread = threading.Thread(target=self._run, name="control", daemon=True)
@@ -71,14 +84,15 @@ class ControlLane:
         client = Client(self._settings, patience=float("inf"))
         blocking = client.blocking()
         queries = Queries(client, blocking)
-        states = States(client, self._graphs, self._worker)
+        states = States(client, self._graphs, self._worker, self._index)
         room = asyncio.Semaphore(_AT_ONCE)
         answering: set[asyncio.Task[None]] = set()
 
         async def respond(query: StateQuery) -> None:
             try:
-                async with asyncio.timeout(_TOO_LONG):
-                    outcome = await states.answer(query)
+                with log.bound(query=query.kind, graph=query.graph_id, thread_id=query.thread_id):
+                    async with asyncio.timeout(_TOO_LONG):
+                        outcome = await states.answer(query)
                 await queries.answer(query, outcome)
             except TimeoutError:
                 logger.warning("gave up on a state query", kind=query.kind, graph=query.graph_id, seconds=_TOO_LONG)
@@ -111,12 +125,14 @@ class ControlLane:
 class States:
     """Reads and changes states of threads through their graphs."""
 
-    def __init__(self, client: Client, graphs: Graphs, worker: str) -> None:
+    def __init__(self, client: Client, graphs: Graphs, worker: str, index: Index | None = None) -> None:
         self._client = client
         self._graphs = graphs
         self._worker = worker
         self._saver = RedisSaver(client)
-        self._store = RedisStore(client)
+        self._store = RedisStore(client, index)
+        self._masked = client.settings.lineshaft_mask_errors
+        self._items = ItemAnswers(client, index)
 
     async def answer(self, query: StateQuery) -> Raw | LineshaftError:
         """The answer in JSON, or the error that its asker gets."""
@@ -124,11 +140,17 @@ class States:
             return await getattr(self, f"_{query.kind}")(query)  # type: ignore[no-any-return]  # the kinds are a closed set
         except LineshaftError as error:
             return error
-        except (ValueError, TypeError, InvalidUpdateError, EmptyInputError) as error:
+        except (InvalidUpdateError, EmptyInputError) as error:
             # langgraph's word for values, nodes or checkpoints that do not fit the graph.
             return BadRequest(str(error) or type(error).__name__)
         except (Exception, SystemExit) as error:
-            logger.exception("a state query failed", kind=query.kind, thread_id=query.thread_id)
+            is_word = isinstance(error, ValueError | TypeError)  # langgraph's own, too; or a reducer's
+            if self._masked or not is_word:
+                logger.exception("a state query failed")
+            if self._masked:
+                return BadRequest("The graph failed. Its operators can see why.")
+            if is_word:
+                return BadRequest(str(error) or type(error).__name__)
             return BadRequest(f"{type(error).__name__}: {error}")
 
     def _open(self, query: StateQuery) -> Any:
@@ -140,8 +162,9 @@ class States:
         async with self._open(query) as graph:
             rev = await self._rev(query.thread_id)
             snapshot = await graph.aget_state(_config(query), subgraphs=bool(query.args.get("subgraphs")))
-            state = thread_state(snapshot)
-            if not any(query.args.values()):
+            state = thread_state(snapshot, masked=self._masked)
+            # Another asker may want the same; but a large one is not worth what it costs Redis to keep it.
+            if not any(query.args.values()) and len(state) <= SLICE_BYTES:
                 await self._client.script("state_answer", thread_id=query.thread_id, rev=rev, state=state)
             return Raw(state)
 
@@ -155,7 +178,11 @@ class States:
                 before={"configurable": {"checkpoint_id": before}} if before else None,
                 limit=args["limit"],
             )
-            return Raw(b"[" + b",".join([thread_state(snapshot) async for snapshot in rows]) + b"]")
+            states, allowance = [], Allowance()
+            async for snapshot in rows:
+                states.append(thread_state(snapshot, masked=self._masked))
+                allowance.take(len(states[-1]))
+            return Raw(b"[" + b",".join(states) + b"]")
 
     async def _update(self, query: StateQuery) -> Raw:
         """Write values as if a node had returned them."""
@@ -166,12 +193,32 @@ class States:
         shown = {"checkpoint": checkpoint, "configurable": checkpoint, "checkpoint_id": checkpoint.get("checkpoint_id")}
         return Raw(to_json(shown))
 
+    async def _supersteps(self, query: StateQuery) -> Raw:
+        """Write what several steps are taken to have done, one checkpoint for each."""
+        steps = [[_state_update(update) for update in updates] for updates in query.args["supersteps"]]
+        async with self._change(query) as (graph, _):
+            config: RunnableConfig = {**_config(query), "metadata": {"graph_id": query.graph_id}}
+            await graph.abulk_update_state(config, steps)
+        return Raw(b"null")
+
+    async def _describe(self, query: StateQuery) -> Raw:
+        """What a factory makes of an assistant's configuration."""
+        config: RunnableConfig = query.args["config"]
+        descriptor = await describe_configured(self._graphs, query.graph_id, config, self._store)
+        return Raw(encode(descriptor))
+
     async def _delete_run(self, query: StateQuery) -> Raw:
         """Take back all that a finished run did, and forget it."""
         run_id = query.args["run_id"]
         async with self._change(query, forget=run_id) as (_, saver):
             await saver.rollback(run_id)
         return Raw(b"null")
+
+    async def _embed(self, query: StateQuery) -> Raw:
+        return await self._items.embed(query)
+
+    async def _find_items(self, query: StateQuery) -> Raw:
+        return await self._items.find(query)
 
     async def _rev(self, thread_id: str) -> int:
         return int(await self._client.command("HGET", self._client.keys.thread(thread_id), "rev") or 0)
@@ -182,20 +229,31 @@ class States:
         # The factory comes first: it may fail, or take its time, and nobody should find the thread locked meanwhile.
         async with self._open(query) as graph:
             lock_id = query.query_id  # by which its asker can revoke it
-            token = await self._client.script(
-                "state_lock", lock_id=lock_id, thread_id=query.thread_id, worker=self._worker, query_id=query.query_id
-            )
+            names = {"lock_id": lock_id, "thread_id": query.thread_id, "query_id": query.query_id}
+            try:
+                token = await self._client.script("state_lock", **names, worker=self._worker)
+            except Fenced:
+                raise Unavailable("The worker that was asked was lost; nothing has changed") from None
             graph.checkpointer = saver = self._saver.for_run(lock_id, token.decode())
             stored: dict[str, Any] = {"rev": 0, "thread_status": "", "state": b"", "interrupts": b"", "forget": ""}
+            slices: list[tuple[object, ...]] = []
+            event: list[str | bytes] = []
             try:
                 yield graph, saver
                 stored = await self._snapshot(query, graph, forget)
+                if stored["state"] and not forget:
+                    told = b'{"state":%b,"thread_id":"%b"}' % (stored["state"], query.thread_id.encode())
+                    slices, event = entry_of(self._client, STATE_UPDATE, told)
+                brought, stored["state"] = pack_state(self._client, query.thread_id, stored["state"])
+                slices += brought
             except BaseException:  # also when it is given up for taking too long: all of the change, or nothing
                 await saver.rollback(lock_id)
                 raise
             finally:
                 try:
-                    await self._client.script("state_unlock", lock_id=lock_id, token=token, **stored)
+                    ttl = 1000 * self._client.settings.lineshaft_events_ttl_seconds
+                    args = {"lock_id": lock_id, "token": token, **stored, "events_ttl": ttl, "event": event}
+                    await self._client.after(slices, "state_unlock", **args)
                 except Fenced:
                     raise Invalid("The change was interrupted; nothing of it may have been kept") from None
 
@@ -205,10 +263,20 @@ class States:
         return {
             "rev": await self._rev(query.thread_id),
             "thread_status": thread_status(snapshot),
-            "state": thread_state(snapshot) if exists(snapshot) or forget else b"",
+            "state": thread_state(snapshot, masked=self._masked) if exists(snapshot) or forget else b"",
             "interrupts": thread_interrupts(snapshot),
             "forget": forget,
         }
+
+
+def _state_update(given: dict[str, Any]) -> StateUpdate:
+    command = given.get("command")
+    if command:
+        command = {**command, "update": restored(command["update"])} if "update" in command else command
+        written = command_of(convert(command, run_request.Command))
+    else:
+        written = restored(given.get("values"))
+    return StateUpdate(written, given["as_node"])  # type: ignore[arg-type]  # a node may return a command as well
 
 
 def _config(query: StateQuery) -> RunnableConfig:

@@ -1,6 +1,6 @@
 """Python objects of a graph as JSON. Whatever a node returns must reach the client in some form: nothing here raises.
 
-orjson writes dicts, dataclasses, enums, datetimes and UUIDs by itself; what it cannot write comes to `_default`.
+orjson writes dicts, dataclasses, enums, datetimes and UUIDs by itself; what it cannot write comes to `plain`.
 """
 
 import base64
@@ -19,11 +19,11 @@ from pydantic import BaseModel
 def to_json(value: Any) -> bytes:
     """Compact JSON on one line."""
     try:
-        return orjson.dumps(value, _default)
+        return orjson.dumps(value, plain)
     except (TypeError, RecursionError):
         pass
     try:
-        return orjson.dumps(value, _default, orjson.OPT_NON_STR_KEYS)
+        return orjson.dumps(value, plain, orjson.OPT_NON_STR_KEYS)
     except (TypeError, RecursionError):
         # Integers beyond 64 bits, lone surrogates, tuples as keys, very deep nesting, what contains itself, a user's
         # method that fails: rare, so this may be slow.
@@ -49,7 +49,8 @@ def _error(error: BaseException) -> dict[str, str]:
     return {"error": type(error).__name__, "message": message}
 
 
-def _default(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """What orjson cannot write by itself, as something that it can."""
     if isinstance(value, BaseMessage):
         # For langchain's own classes the attributes are the wire form, and ten times cheaper than a dump. A user's
         # subclass may have serializers.
@@ -130,7 +131,7 @@ def _plain(value: Any, above: tuple[int, ...]) -> Any:
     try:
         return orjson.loads(orjson.dumps(value))  # datetimes, UUIDs
     except (TypeError, orjson.JSONDecodeError):
-        return _repair(_default(value), above)
+        return _repair(plain(value), above)
 
 
 def _key(key: Any) -> str:

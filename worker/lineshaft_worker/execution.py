@@ -8,10 +8,11 @@ from langgraph.errors import GraphDrained
 from langgraph.runtime import RunControl
 from msgspec import Struct
 
-from lineshaft.errors import Fenced
+from lineshaft.errors import Fenced, GraphChanged
+from lineshaft.telemetry.tracing import Span
 
 from .claim import Claim
-from .encoding import error_json
+from .run_metrics import Measure
 
 T = TypeVar("T")
 StopReason = Literal["cancel", "lost", "drain", "timeout"]
@@ -21,10 +22,18 @@ _CANCEL_AGAIN = 5.0
 
 
 class Outcome(Struct):
-    """How an attempt ended. `error` is JSON `{"error", "message"}`, empty without one."""
+    """How an attempt ended: with an exception (`cause`), with an error that we say ourselves (JSON), or with none."""
 
     status: Literal["success", "error", "timeout", "interrupted"]
     error: bytes = b""
+    cause: BaseException | None = None
+
+
+def class_of(outcome: Outcome) -> str:
+    """Under which class of errors operators find the run; empty if it is known already, or there is none."""
+    if outcome.cause:
+        return type(outcome.cause).__name__
+    return "TimeoutError" if outcome.status == "timeout" else ""
 
 
 class Execution:
@@ -32,6 +41,8 @@ class Execution:
 
     def __init__(self, claim: Claim) -> None:
         self.claim = claim
+        self.measure = Measure(claim)
+        self.span = Span("")
         self.reason: StopReason | None = None
         self.control = RunControl()
         self.missed = 0  # looks at the worker's holdings in a row that did not show this run
@@ -41,13 +52,18 @@ class Execution:
         self._opening: asyncio.Timeout | None = None
 
     def stop(self, reason: StopReason) -> None:
-        """Stop the graph now. The first reason stands; but a run that is lost is lost, whatever was wanted before."""
+        """Stop the graph now. The first reason stands; but a run that is lost is lost, whatever was wanted before.
+
+        Said again, it changes nothing: a flagged run is named with every look at the worker's holdings, and a node that
+        cleans up must not be cancelled in that, before `run` finds that it takes too long.
+        """
+        again = self._stopping.is_set()
         if reason == "lost" or self.reason is None:
             self.reason = reason
         self._stopping.set()
         if self._opening is not None and not self._opening.expired():
             self._opening.reschedule(0)
-        if self._task is not None:
+        if self._task is not None and not again:
             self._task.cancel()
 
     def drain(self) -> None:
@@ -73,7 +89,7 @@ class Execution:
     async def run(self, graph: Coroutine[Any, Any, None], *, seconds: float) -> Outcome | None:
         """Run the graph to its end, for `seconds` at most. None: it was stopped and is to go on elsewhere.
 
-        Raises Fenced when a write of the run was refused.
+        Raises Fenced when a write of the run was refused, and GraphChanged.
         """
         self._task = asyncio.create_task(graph)
         if self._stopping.is_set():
@@ -99,16 +115,16 @@ class Execution:
     def _result(self, task: asyncio.Task[None]) -> Outcome | None:
         if task.cancelled():
             # With no reason of ours the graph cancelled itself.
-            return self.stopped() if self.reason else Outcome("error", error_json(asyncio.CancelledError("cancelled")))
+            return self.stopped() if self.reason else Outcome("error", cause=asyncio.CancelledError("cancelled"))
         error = task.exception()
         if error is None:
             return Outcome("success")
-        if isinstance(error, Fenced):
+        if isinstance(error, Fenced | GraphChanged):
             raise error
         if isinstance(error, GraphDrained):
             self.reason = self.reason or "drain"
         # A graph may turn its cancellation into an error of its own.
-        return self.stopped() if self.reason else Outcome("error", error_json(error))
+        return self.stopped() if self.reason else Outcome("error", cause=error)
 
     def stopped(self) -> Outcome | None:
         """What a stop makes of the attempt; None: it is to go on elsewhere."""

@@ -19,10 +19,10 @@ from langgraph.pregel import Pregel
 from langgraph.store.base import BaseStore
 from langgraph_sdk.runtime import AccessContext
 
-from lineshaft.config import Config, GraphSpec
+from lineshaft.config import modules
+from lineshaft.config.langgraph_json import Config, GraphSpec
 from lineshaft.errors import Invalid, NotFound
 
-from . import modules
 from .factories import Factory, as_graph
 
 Graph = Pregel[Any, Any, Any, Any]
@@ -30,6 +30,10 @@ OnEvent = Callable[[dict[str, Any]], None]
 
 # What langgraph calls a graph that was compiled without a name.
 _DEFAULT_NAME = "LangGraph"
+
+
+# The function of a graph's module that returns stream transformers; its name is the official server's.
+_TRANSFORMERS = "stream_transformers"
 
 
 def _nobody_listens(event: dict[str, Any]) -> None:
@@ -55,6 +59,7 @@ class LoadedGraph:
     source: Graph | Factory
     revision: str  # of the source file's content
     seconds: float  # that loading took
+    transformers: tuple[Any, ...] = ()  # that its module adds to the graph's own, see `stream_transformers` there
 
 
 class Graphs:
@@ -97,6 +102,7 @@ class Graphs:
         try:
             module = self._module(spec)
             source = self._source(spec, module)
+            transformers = tuple(getattr(module, _TRANSFORMERS, tuple)())
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever user code raises is for its author to read
             failure = modules.Failure(error, self.config.dependencies)
             files = [*failure.files, *modules.forget(set(sys.modules) - modules_before, self.config.dependencies)]
@@ -107,7 +113,7 @@ class Graphs:
             return False
         seconds = time.perf_counter() - start
         self.errors.pop(graph_id, None)
-        self.loaded[graph_id] = LoadedGraph(spec, source, _revision(module), seconds)
+        self.loaded[graph_id] = LoadedGraph(spec, source, _revision(module), seconds, transformers)
         self._on_event({"event": "graph", "graph": graph_id, "seconds": round(seconds, 3)})
         return True
 
@@ -134,15 +140,10 @@ class Graphs:
             raise NotFound(f"Graph {graph_id!r} not found; there are: {', '.join(self.names)}")
         if isinstance(loaded.source, Factory):
             async with loaded.source.build(config, access=access, store=store, context=context) as built:
-                graph = _named(built, graph_id)
-                graph.checkpointer = checkpointer
-                graph.store = store
-                yield graph
+                yield _equipped(_named(built, graph_id), loaded, checkpointer, store)
         else:
             graph = copy.copy(loaded.source)  # shallow, 5 us; Pregel.copy validates anew, 50 us
-            graph.checkpointer = checkpointer
-            graph.store = store
-            yield graph
+            yield _equipped(graph, loaded, checkpointer, store)
 
     def _module(self, spec: GraphSpec) -> ModuleType:
         if spec.file is None:
@@ -172,6 +173,16 @@ def _named(graph: Graph, graph_id: str) -> Graph:
     graph = copy.copy(graph)
     if graph.name == _DEFAULT_NAME:
         graph.name = graph_id
+    return graph
+
+
+def _equipped(
+    graph: Graph, loaded: LoadedGraph, checkpointer: BaseCheckpointSaver[Any] | None, store: BaseStore | None
+) -> Graph:
+    """The graph, which is the caller's own copy, with all that it is given here."""
+    graph.checkpointer = checkpointer
+    graph.store = store
+    graph.stream_transformers = (*graph.stream_transformers, *loaded.transformers)
     return graph
 
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 _lock = threading.Lock()
@@ -18,13 +19,18 @@ def say(fd: int, line: bytes) -> None:
             rest = rest[os.write(fd, rest) :]
 
 
-def beat(fd: int, seconds: float) -> None:
-    """Write an empty line every `seconds` from a thread of its own: a blocked event loop does not stop it."""
+def beat(fd: int, seconds: float, news: Callable[[], Iterable[bytes]] = tuple) -> None:
+    """Write an empty line every `seconds` from a thread of its own: a blocked event loop does not stop it.
+
+    And after it the lines of `news`.
+    """
 
     def run() -> None:
         while True:
             try:
                 say(fd, b"")
+                for line in news():
+                    say(fd, line)
             except OSError:
                 return  # the parent is gone, and so are we in a moment
             time.sleep(seconds)

@@ -8,89 +8,151 @@ its exit, not by a lease that runs out: its runs go on elsewhere at once.
 import asyncio
 import contextlib
 import os
-import random
 import signal
-import socket
 import subprocess
 import sys
 import time
 import uuid
 from collections.abc import Coroutine
-from pathlib import Path
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import msgspec
 
-from lineshaft import log
-from lineshaft.parent_watch import Tether
-from lineshaft.redis import Client, check
-from lineshaft.settings import Settings
+from lineshaft.config.settings import Settings
+from lineshaft.health.loop_watch import LoopWatch
+from lineshaft.health.parent_watch import Tether
+from lineshaft.health.probes import probing
+from lineshaft.health.process import Health
+from lineshaft.queues.weights import served_queues
+from lineshaft.reconciler import Reconciler
+from lineshaft.redis.client import Client, check
+from lineshaft.redis.stored_format import check_format
+from lineshaft.telemetry import log
+from lineshaft.telemetry.metrics import COMMON, render, tell_build
+from lineshaft.telemetry.upkeep_metrics import UPKEEP
 
-from .life import cpu_seconds
+from .child_metrics import ChildNumbers
+from .lease import Lease
+from .parent_metrics import CHILDREN_ENDED, PARENT, READY, watch_child
+from .reload import Reload
+from .run_metrics import RUNS
+from .scheduler import Scheduler
+from .sender import Sender
+from .upkeep import kept_going
 
 logger = log.get("worker parent")
+T = TypeVar("T")
 
 # Exit codes of the child (child.py).
 EXIT_CANNOT_START = 78  # EX_CONFIG of sysexits.h: starting again would not help
 EXIT_REPLACE = 75  # EX_TEMPFAIL: it has drained and wants to be replaced
 _FAREWELL_SECONDS = 5.0  # that a stop waits for Redis
+_BLOCKED_SECONDS = 12.0  # beyond its grace: a drain waits twice for 5 s
 _RESTART_SECONDS = 0.5  # doubled up to 10 s while children die before they are ready
 
 
 class Parent:
     """Keeps one child running. `run` returns the exit code of the process."""
 
-    def __init__(self, settings: Settings, config: str, *, jobs: int, dev: bool) -> None:
+    def __init__(
+        self, settings: Settings, config: str, *, jobs: int, dev: bool, reload: bool = False, queues: str = ""
+    ) -> None:
+        """`queues` as `--queues` has it."""
         self._settings = settings
-        self._lease = settings.lineshaft_lease_seconds
+        self._jobs = jobs
+        self._queues = queues
         self._command = [sys.executable, "-P", "-m", "lineshaft_worker.child", "--config", config, "--jobs", str(jobs)]
-        if dev:
-            self._command.append("--dev")
-        self._client = Client(settings, patience=float("inf"))
+        self._command += ["--dev"] * dev + ["--reload"] * reload
+        # After an outage that was too short for a grace, what is left of the lease may be a twentieth of it.
+        pause = min(1.0, settings.lineshaft_lease_seconds / 20)
+        self._client = Client(settings, patience=float("inf"), longest_pause=pause)
+        self._sender = Sender(self._client)
         self._tether = Tether()
+        self._reload = Reload(config, self._tether, self._tell, everything=reload) if dev else None
         self._stopping = asyncio.Event()
         self._child: subprocess.Popen[bytes] | None = None
         self._last_beat = 0.0
         self._ready = False
+        self._said_farewell = False
+        self._hurried = False
+        self._killed_for = ""  # what the child was ended for by us
+        self._replaced = False  # the child was asked to make room for one with new code
+        self._began = 0.0  # when the child was started, in the host's time
+        self._numbers = ChildNumbers(COMMON, RUNS, PARENT, UPKEEP)
+        checks = {
+            "graphs": lambda: "" if self._ready else "not loaded",
+            "draining": lambda: "the worker is stopping" if self._stopping.is_set() else "",
+        }
+        self._health = Health(self._client, LoopWatch("parent"), checks)
 
     async def run(self) -> int:
-        """Start a child, and another whenever one dies, until SIGTERM or SIGINT."""
+        """Start a child, and another whenever one dies, until SIGTERM or SIGINT; answer probes all the while."""
+        tell_build("worker")
+        READY.set_function(lambda: self._ready)
+        with probing(self._settings, self._health, lambda: render(self._numbers)):
+            await self._health.await_redis()
+            return await self._run()
+
+    async def _run(self) -> int:
         await check(self._client)
+        await check_format(self._client)
+        self._queues = await served_queues(self._client, self._queues)
+        self._command += ["--queues", self._queues]
         loop = asyncio.get_running_loop()
         for signum in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(signum, self._stop)
-        delay = _RESTART_SECONDS
+        name = uuid.uuid4().hex[:16]
+        beside = {
+            "reconciler": Reconciler(self._client, name).run,
+            "scheduler of crons": Scheduler(self._client, name).run,
+            "sender of webhooks": self._sender.run,
+        }
+        if self._reload:
+            beside["hot reload"] = partial(self._reload.run, self._replace)
         try:
-            while True:
-                code = await self._live_one_child()
-                if self._stopping.is_set():
-                    return 0
-                if code == EXIT_CANNOT_START:
-                    return 1
-                if code in (0, EXIT_REPLACE) and self._ready:
-                    continue  # it was asked to make room for another
-                delay = _RESTART_SECONDS if self._ready else min(10.0, delay * 2)
-                logger.warning("the worker's child died, starting another", code=code, seconds=delay)
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._stopping.wait(), delay)
+            async with kept_going(beside):
+                return await self._keep_child()
         except TimeoutError:
             logger.warning("Redis is away, leaving without a farewell")
             return 0
         finally:
             await self._client.close()
 
+    async def _keep_child(self) -> int:
+        """One child after another. Raises TimeoutError when we are to stop and Redis does not hear our farewell."""
+        delay = _RESTART_SECONDS
+        while True:
+            worker = uuid.uuid4().hex[:16]
+            with log.bound(worker=worker):
+                code = await self._live_one_child(worker)
+            if self._stopping.is_set():
+                return 0
+            if self._replaced:
+                continue
+            if code == EXIT_CANNOT_START and self._said_farewell:
+                return 1
+            if code in (0, EXIT_REPLACE) and self._said_farewell and self._ready:
+                continue  # it was asked to make room for another
+            delay = _RESTART_SECONDS if self._ready else min(10.0, delay * 2)
+            logger.warning("the worker's child died, starting another", code=code, seconds=delay)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), delay)
+
     def _stop(self) -> None:
-        again = self._stopping.is_set()
+        again = self._hurried = self._stopping.is_set()
         self._stopping.set()
         if self._child is not None:
             # Nothing happens if it has ended: Popen does not signal a process that it has waited for.
             self._child.send_signal(signal.SIGKILL if again else signal.SIGTERM)
 
-    async def _live_one_child(self) -> int:
+    async def _live_one_child(self, worker: str) -> int:
         """A child's whole life: lease, process, renewals, and its runs given back at the end."""
-        worker = uuid.uuid4().hex[:16]
-        self._ready = False
-        await self._unless_stopping(self._renew(worker, begin=True))
+        self._ready = self._said_farewell = self._replaced = False
+        self._killed_for = ""
+        self._began = time.time()
+        lease = Lease(self._client, worker, slots=self._jobs, queues=self._queues)
+        await self._unless_stopping(lease, lease.begin())
         if self._stopping.is_set():
             return 0  # the signal came while there was no child to pass it on to
         read_end, write_end = os.pipe()
@@ -101,11 +163,15 @@ class Parent:
         }
         child = self._child = self._tether.start(self._command, env=environment, pass_fds=[write_end])
         os.close(write_end)
+        watch_child(child.pid)
         self._last_beat = time.monotonic()
-        renewing = asyncio.create_task(self._keep_lease(worker, child))
+        renewing = asyncio.create_task(self._keep(lease, child))
         hearing = asyncio.create_task(self._hear(read_end))
         try:
             code = await asyncio.to_thread(child.wait)
+            # What graphs have started and left behind: it has the child's connections, and nobody else will end it.
+            with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS: EPERM for a group of dead processes
+                os.killpg(child.pid, signal.SIGKILL)
             # Seconds: what the child wrote last is in the pipe; a grandchild that kept the pipe open must not hold us.
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(hearing, 1)
@@ -113,60 +179,38 @@ class Parent:
             for task in (renewing, hearing):
                 task.cancel()
             await asyncio.gather(renewing, hearing, return_exceptions=True)
-        crashed = code not in (0, EXIT_REPLACE, EXIT_CANNOT_START)
-        released = await self._unless_stopping(
-            self._client.script(
-                "worker_release",
-                worker=worker,
-                crashed=crashed,
-                max_crashes=self._settings.lineshaft_max_crashes,
-            )
-        )
+            self._numbers.replace_child()
+        CHILDREN_ENDED.labels(self._why_ended()).inc()
+        # A code tells nothing: graphs may call `os._exit(0)`. And that we were hurried is not the runs' fault.
+        crashed = not self._said_farewell and not self._hurried and not self._replaced
+        released = await self._unless_stopping(lease, lease.release(crashed=crashed))
         if released:
             logger.warning("gave back the runs of a child that died", runs=released, code=code)
         return code
 
-    async def _unless_stopping(self, call: Coroutine[Any, Any, Any]) -> Any:
+    def _why_ended(self) -> str:
+        if self._killed_for:
+            return self._killed_for
+        if self._said_farewell or self._replaced:
+            return "stopped" if self._stopping.is_set() else "replaced"
+        return "died"
+
+    async def _keep(self, lease: Lease, child: "subprocess.Popen[bytes]") -> None:
+        self._killed_for = await lease.keep(child, lambda: self._last_beat)
+        child.kill()
+
+    async def _unless_stopping(self, lease: Lease, call: Coroutine[Any, Any, T]) -> T:
         """Wait for a Redis that is away, but when we stop only for a moment: our lease's end does the rest.
 
         Raises TimeoutError then.
         """
+        # A lease that has run out meanwhile needs no farewell: others have its runs.
+        has_lease = lease.is_held
         calling = asyncio.ensure_future(call)
         stopping = asyncio.ensure_future(self._stopping.wait())
         await asyncio.wait({calling, stopping}, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
-        return await asyncio.wait_for(calling, _FAREWELL_SECONDS)
-
-    # the lease
-
-    async def _renew(self, worker: str, *, begin: bool) -> bool:
-        info = ["host", socket.gethostname(), "pid", os.getpid()] if begin else []
-        held = await self._client.script(
-            "worker_renew",
-            worker=worker,
-            begin=begin,
-            lease=int(self._lease * 1000),
-            max_crashes=self._settings.lineshaft_max_crashes,
-            info=info,
-        )
-        return bool(held)
-
-    async def _keep_lease(self, worker: str, child: "subprocess.Popen[bytes]") -> None:
-        """Renew while the child shows life: a beat of its thread, or CPU time it used (a held GIL stops the beat)."""
-        pid, used, alive_at = child.pid, 0.0, time.monotonic()
-        while True:
-            await asyncio.sleep(self._lease * 0.3 * (0.85 + 0.3 * random.random()))
-            now_used = cpu_seconds(pid)
-            if now_used > used or self._last_beat > alive_at:
-                used, alive_at = now_used, time.monotonic()
-            if time.monotonic() - alive_at > self._lease:
-                logger.error("the child shows no sign of life, ending it", pid=pid, seconds=self._lease)
-                child.kill()
-                return
-            if not await self._renew(worker, begin=False):
-                logger.error("the lease was lost, ending the child: others have its runs", worker=worker)
-                child.kill()
-                return
+        return await asyncio.wait_for(calling, _FAREWELL_SECONDS if has_lease else 1)  # seconds
 
     # what the child says
 
@@ -186,31 +230,33 @@ class Parent:
 
     def _note(self, line: bytes) -> None:
         event = msgspec.json.decode(line)
+        if event["event"] == "numbers":
+            self._numbers.hear(event["samples"])
+            return
+        if event["event"] == "farewell":
+            self._said_farewell = True
+            return
         if event["event"] == "ready":
-            self._ready = True
-        if files := event.pop("files", None):
-            self._watch(files)
+            self._ready = self._health.has_started = True
+        if self._reload:
+            self._reload.hear(event, self._began)
+        self._tell(event)
+
+    def _tell(self, event: dict[str, Any]) -> None:
+        """Pass news on to whoever has started us."""
         if fd := os.environ.get("LINESHAFT_STATUS_FD"):
             with contextlib.suppress(BrokenPipeError):  # whoever wanted to know has gone
                 os.write(int(fd), msgspec.json.encode(event) + b"\n")
 
-    def _watch(self, files: list[str]) -> None:
-        """A graph did not load: when one of these files changes, drain this child and start another."""
-        asyncio.get_running_loop().create_task(self._replace_on_change(self._child, files))
-
-    async def _replace_on_change(self, child: "subprocess.Popen[bytes] | None", files: list[str]) -> None:
-        before = [_changed(file) for file in files]
-        while child is self._child and not self._stopping.is_set():
-            if [_changed(file) for file in files] != before:
-                logger.info("a file of a graph that did not load has changed, trying again")
-                if child is not None:
-                    child.send_signal(signal.SIGTERM)
-                return
-            await asyncio.sleep(0.5)  # seconds: a person has just saved a file
-
-
-def _changed(file: str) -> float:
-    try:
-        return Path(file).stat().st_mtime
-    except OSError:
-        return 0.0
+    def _replace(self) -> None:
+        """Let the child hand back its runs at their next step, and make room for one with new code."""
+        if (child := self._child) is None or self._stopping.is_set():
+            return
+        self._replaced = True
+        if not self._ready:
+            child.kill()  # while it loads there is nothing to hand back
+            return
+        child.send_signal(signal.SIGTERM)
+        # Code that blocks its event loop does not hear that.
+        patience = self._settings.bg_job_shutdown_grace_period_secs + _BLOCKED_SECONDS
+        asyncio.get_running_loop().call_later(patience, child.kill)

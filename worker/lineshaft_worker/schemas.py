@@ -4,17 +4,18 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
+from langchain_core.runnables import RunnableConfig
 from langgraph.channels.base import BaseChannel
+from langgraph.pregel import Pregel
 from langgraph.store.base import BaseStore
 from pydantic import ConfigDict, Field, PydanticUserError, create_model
 from pydantic.errors import PydanticErrorCodes
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 
-from lineshaft import log
-from lineshaft.config import GraphSpec
-from lineshaft.graphs import GraphDescriptor
+from lineshaft.assistants.graphs import GraphDescriptor, GraphSchemas
+from lineshaft.telemetry import log
 
-from .graphs import Graph, Graphs
+from .graphs import Graph, Graphs, LoadedGraph
 
 logger = log.get("graphs")
 
@@ -33,14 +34,22 @@ async def describe(graphs: Graphs, graph_id: str, store: BaseStore | None = None
         return GraphDescriptor(
             graph_id=graph_id, revision="", name=graph_id, description=spec.description, error=error.text
         )
-    revision = graphs.loaded[graph_id].revision
     try:
-        opening = graphs.open(graph_id, {"configurable": {}}, checkpointer=None, store=store, access="assistants.read")
-        async with opening as graph:
-            return _describe(graph, spec, revision, is_factory=graphs.is_factory(graph_id))
+        return await describe_configured(graphs, graph_id, {"configurable": {}}, store)
     except (Exception, SystemExit) as failure:  # noqa: BLE001 - a factory; its runs bring more
         logger.warning("a graph factory failed when asked for its schemas", graph=graph_id, error=str(failure))
-        return GraphDescriptor(graph_id=graph_id, revision=revision, name=graph_id, description=spec.description)
+        return GraphDescriptor(
+            graph_id=graph_id, revision=graphs.loaded[graph_id].revision, name=graph_id, description=spec.description,
+            is_factory=True,
+        )  # fmt: skip
+
+
+async def describe_configured(
+    graphs: Graphs, graph_id: str, config: RunnableConfig, store: BaseStore | None = None
+) -> GraphDescriptor:
+    """What a factory makes of a configuration. Raises Invalid, NotFound, what the factory raises."""
+    async with graphs.open(graph_id, config, checkpointer=None, store=store, access="assistants.read") as graph:
+        return _describe(graph, graphs.loaded[graph_id], is_factory=graphs.is_factory(graph_id))
 
 
 def schemas(graph: Graph) -> dict[str, Any]:
@@ -78,27 +87,37 @@ def drawing(graph: Graph, xray: int | bool = False) -> dict[str, Any]:
     return drawn
 
 
-def _describe(graph: Graph, spec: GraphSpec, revision: str, *, is_factory: bool) -> GraphDescriptor:
+def _describe(graph: Graph, loaded: LoadedGraph, *, is_factory: bool) -> GraphDescriptor:
+    spec = loaded.spec
+    children = dict(graph.get_subgraphs(recurse=True))
+    depth = max((namespace.count("|") + 1 for namespace in children), default=0)
     try:
-        drawn: Any = drawing(graph)
+        drawings = [_raw(drawing(graph, xray=level)) for level in range(depth + 1)]
     except Exception as failure:  # noqa: BLE001 - drawing walks through the user's nodes
         logger.warning("a graph cannot be drawn", graph=spec.graph_id, error=str(failure))
-        drawn = None
-    found = schemas(graph)
+        drawings = []
+    own = _published(graph)
     return GraphDescriptor(
         graph_id=spec.graph_id,
-        revision=revision,
+        revision=loaded.revision,
         # What a factory calls its graph may differ from call to call.
         name=spec.graph_id if is_factory else graph.name,
         description=spec.description,
         has_messages="messages" in graph.channels,
-        drawing=_raw(drawn),
-        input_schema=_raw(found["input_schema"]),
-        output_schema=_raw(found["output_schema"]),
-        state_schema=_raw(found["state_schema"]),
-        config_schema=_raw(found["config_schema"]),
-        context_schema=_raw(found["context_schema"]),
+        is_factory=is_factory,
+        drawings=drawings,
+        # A subgraph that is no Pregel (a remote one) has no schemas to show.
+        subgraphs={name: _published(child) for name, child in children.items() if isinstance(child, Pregel)},
+        input_schema=own.input_schema,
+        output_schema=own.output_schema,
+        state_schema=own.state_schema,
+        config_schema=own.config_schema,
+        context_schema=own.context_schema,
     )
+
+
+def _published(graph: Graph) -> GraphSchemas:
+    return GraphSchemas(**{name: _raw(schema) for name, schema in schemas(graph).items()})
 
 
 def _state_schema(graph: Graph) -> dict[str, Any]:

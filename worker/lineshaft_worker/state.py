@@ -5,12 +5,13 @@ from typing import Any, Literal
 from langgraph.types import PregelTask, StateSnapshot
 
 from .encoding import interrupt, to_json
+from .failure import NEUTRAL
 from .streaming import place
 
 
-def thread_state(snapshot: StateSnapshot) -> bytes:
-    """A ThreadState in JSON."""
-    return to_json(_state(snapshot))
+def thread_state(snapshot: StateSnapshot, *, masked: bool = False) -> bytes:
+    """A ThreadState in JSON; `masked` without what the exceptions of its tasks say."""
+    return to_json(_state(snapshot, masked))
 
 
 def thread_interrupts(snapshot: StateSnapshot) -> bytes:
@@ -28,7 +29,7 @@ def exists(snapshot: StateSnapshot) -> bool:
     return snapshot.created_at is not None
 
 
-def _state(snapshot: StateSnapshot) -> dict[str, Any]:
+def _state(snapshot: StateSnapshot, masked: bool) -> dict[str, Any]:
     # A checkpoint that was asked for by its id is named also where there is none.
     named = "checkpoint_id" in snapshot.config["configurable"]
     checkpoint = place(snapshot.config) if named or exists(snapshot) else None
@@ -41,7 +42,7 @@ def _state(snapshot: StateSnapshot) -> dict[str, Any]:
     return {
         "values": snapshot.values,
         "next": list(snapshot.next),
-        "tasks": [_task(task) for task in snapshot.tasks],
+        "tasks": [_task(task, masked) for task in snapshot.tasks],
         "metadata": metadata,
         "created_at": snapshot.created_at,
         "checkpoint": checkpoint,
@@ -53,19 +54,25 @@ def _state(snapshot: StateSnapshot) -> dict[str, Any]:
     }
 
 
-def _task(task: PregelTask) -> dict[str, Any]:
+def _task(task: PregelTask, masked: bool) -> dict[str, Any]:
     state, checkpoint = None, None
     if isinstance(task.state, StateSnapshot):
-        state = _state(task.state)
+        state = _state(task.state, masked)
     elif task.state:
         checkpoint = place(task.state)
     return {
         "id": task.id,
         "name": task.name,
         "path": list(task.path),
-        "error": task.error if task.error is None or isinstance(task.error, str) else repr(task.error),
+        "error": task.error and _text(task.error, masked),
         "interrupts": [interrupt(i) for i in task.interrupts],
         "checkpoint": checkpoint,
         "state": state,
         "result": task.result,
     }
+
+
+def _text(error: Exception | str, masked: bool) -> str:
+    if masked:
+        return NEUTRAL["message"]
+    return error if isinstance(error, str) else repr(error)

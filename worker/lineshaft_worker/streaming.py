@@ -1,16 +1,17 @@
 """Runs a graph and turns what it streams into the events that clients know: names and data, without ids and framing."""
 
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from typing import Any, NamedTuple
 
 from langchain_core.messages import BaseMessage, BaseMessageChunk, message_chunk_to_message
 from langchain_core.runnables import RunnableConfig
 from langgraph.runtime import RunControl
 
-from lineshaft.run_request import RunSpec
+from lineshaft.runs.request import RunSpec
 
 from .encoding import to_json
+from .failure import without_errors
 from .graphs import Graph
 
 # Records of langchain's event log with this tag are kept from clients, as its own tools do.
@@ -33,12 +34,13 @@ async def stream_run(
     spec: RunSpec,
     control: RunControl,
     run_id: str,
-) -> AsyncIterator[Event]:
-    """Run the graph to its end, its next pause or its error, and yield its events.
+    masked: bool = False,
+) -> AsyncGenerator[Event, None]:
+    """Run the graph to its end, its next pause or its error, and yield its events; `masked`: not what exceptions say.
 
     Raises what the graph raises; GraphDrained when `control` asked it to stop at a step boundary.
     """
-    renderer = Renderer(spec)
+    renderer = Renderer(spec, masked=masked)
     arguments: dict[str, Any] = {
         "context": context,
         "stream_mode": renderer.graph_modes,
@@ -62,7 +64,9 @@ async def stream_run(
             for event in renderer.render(chunk):
                 yield event
             *namespace, mode, payload = chunk
-            shown = {**record, "data": {"chunk": (*namespace, mode, _shown(mode, payload))}}
+            shown = {**record, "data": {"chunk": (*namespace, mode, renderer.shown(mode, payload))}}
+        elif masked:
+            shown = without_errors("events", record)
         if _HIDDEN not in record.get("tags", ()):
             yield Event("events", to_json(shown))
 
@@ -70,7 +74,8 @@ async def stream_run(
 class Renderer:
     """Events of the chunks that one run of a graph streams."""
 
-    def __init__(self, spec: RunSpec) -> None:
+    def __init__(self, spec: RunSpec, *, masked: bool = False) -> None:
+        self._masked = masked
         wanted = set(spec.stream_mode)
         # messages-tuple is the plainer form of the same chunks, and wins.
         self._partials = None if "messages-tuple" in wanted else Partials()
@@ -83,7 +88,11 @@ class Renderer:
         if mode == "messages" and self._partials is not None:
             yield from self._partials.render(*payload)
             return
-        yield Event("|".join((mode, *namespace)) if namespace else mode, to_json(_shown(mode, payload)))
+        yield Event("|".join((mode, *namespace)) if namespace else mode, to_json(self.shown(mode, payload)))
+
+    def shown(self, mode: str, payload: Any) -> Any:
+        """A chunk's payload without what is no client's business."""
+        return _shown(mode, without_errors(mode, payload) if self._masked else payload)
 
 
 class Partials:
@@ -110,7 +119,7 @@ class Partials:
 def _shown(mode: str, payload: Any) -> Any:
     """A chunk's payload without what is no client's business."""
     if mode == "checkpoints":
-        return _checkpoint(payload)
+        return shown_checkpoint(payload)
     if mode == "debug" and payload["type"] == "checkpoint":
         return {**payload, "payload": _debug_checkpoint(payload["payload"])}
     return payload
@@ -128,7 +137,8 @@ def _configurable(config: RunnableConfig | None) -> dict[str, Any] | None:
     }
 
 
-def _checkpoint(payload: dict[str, Any]) -> dict[str, Any]:
+def shown_checkpoint(payload: dict[str, Any]) -> dict[str, Any]:
+    """A checkpoint as langgraph streams it, without what is no client's business."""
     shown = dict(payload)
     for name in ("config", "parent_config"):
         configurable = _configurable(payload.get(name))
@@ -138,7 +148,7 @@ def _checkpoint(payload: dict[str, Any]) -> dict[str, Any]:
 
 def _debug_checkpoint(payload: dict[str, Any]) -> dict[str, Any]:
     return {
-        **_checkpoint(payload),
+        **shown_checkpoint(payload),
         "checkpoint": place(payload.get("config")),
         "parent_checkpoint": place(payload.get("parent_config")),
     }
