@@ -1,0 +1,1 @@
+"""Protocol v2: clients follow a thread and all its runs, on channels, and command it."""
