@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import ipaddress
 import json
+import logging
 import os
 import signal
 import socket
@@ -11,16 +12,27 @@ import sys
 
 from aiohttp import web
 
-from lineshaft import log, redis, settings
+from lineshaft.access.api_keys import ApiKeys
+from lineshaft.config import settings
 from lineshaft.errors import ConfigError
+from lineshaft.health.loop_watch import LoopWatch
+from lineshaft.health.parent_watch import die_with_parent
+from lineshaft.health.probes import probing
+from lineshaft.health.process import Health
 from lineshaft.loop import loop_factory
-from lineshaft.parent_watch import die_with_parent
+from lineshaft.redis import client as redis
+from lineshaft.redis.stored_format import check_format
+from lineshaft.telemetry import log, tracing
+from lineshaft.telemetry.metrics import tell_build
 
 from .app import build
+from .context import SETTINGS
+from .errors import without_broken_requests
+from .routes.probes import HEALTH
 
-# Seconds that requests have to finish after SIGTERM. All of us must be gone within 5 s, so that a supervisor that waits
-# for us, and then for Redis, keeps its promise.
-_SHUTDOWN_TIMEOUT = 3.0
+# Seconds that requests have beyond the gateway's grace, so that what is cut off is cut off by us and in order. With
+# `dev`'s grace all of us are gone within 5 s: a supervisor that waits for us, and then for Redis, keeps its promise.
+_CUT_OFF_SECONDS = 1.0
 
 
 def main() -> int:
@@ -34,38 +46,60 @@ def main() -> int:
     )
     flags = parser.parse_args()
     try:
-        if not flags.no_auth:
-            _refuse_other_machines(flags.host)
         chosen = settings.from_environment()
+        if not flags.no_auth and not chosen.asks_who:
+            _refuse_other_machines(flags.host)
         log.configure(chosen.log_level, chosen.log_json)
+        logging.getLogger("aiohttp.server").addFilter(without_broken_requests)
+        tracing.configure("lineshaft-gateway", chosen)
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
             runner.run(_serve(chosen, flags.host, flags.port))
     except ConfigError as error:
         print(f"lineshaft gateway: {error}", file=sys.stderr)  # the last word before exit, not a log line
         return 1
+    finally:
+        tracing.flush()
     return 0
 
 
 async def _serve(chosen: settings.Settings, host: str, port: int) -> None:
     stop = asyncio.Event()
-    for signum in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(signum, stop.set)
     client = redis.Client(chosen)
+    checks = {"draining": lambda: "the gateway is stopping" if stop.is_set() else ""}
+    health = Health(client, LoopWatch("gateway"), checks)
+    tell_build("gateway")
     try:
-        await redis.check(client)
-        # No access log: it costs as much as a small request does.
-        # With handler_cancellation a handler hears at once that its client has gone, also while nothing is written.
-        runner = web.AppRunner(
-            build(client, chosen), access_log=None, shutdown_timeout=_SHUTDOWN_TIMEOUT, handler_cancellation=True
-        )
-        await runner.setup()
-        try:
-            await _listen(runner, host, port)
-            await stop.wait()
-        finally:
-            await runner.cleanup()
+        with probing(chosen, health):
+            await health.await_redis()
+            for signum in (signal.SIGTERM, signal.SIGINT):
+                asyncio.get_running_loop().add_signal_handler(signum, stop.set)
+            await redis.check(client)
+            await check_format(client)
+            if chosen.lineshaft_auth == "keys" and not await ApiKeys(client).list():
+                log.get("gateway").warning("there is no API key yet: lineshaft keys create --name NAME")
+            app = build(client, chosen)
+            app[HEALTH] = health
+            await _run(app, host, port, stop)
     finally:
         await client.close()
+
+
+async def _run(app: web.Application, host: str, port: int, stop: asyncio.Event) -> None:
+    # No access log: it costs as much as a small request does.
+    # With handler_cancellation a handler hears at once that its client has gone, also while nothing is written.
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        shutdown_timeout=app[SETTINGS].lineshaft_gateway_grace_seconds + _CUT_OFF_SECONDS,
+        handler_cancellation=True,
+    )
+    await runner.setup()
+    try:
+        await _listen(runner, host, port)
+        app[HEALTH].has_started = True
+        await stop.wait()
+    finally:
+        await runner.cleanup()
 
 
 async def _listen(runner: web.AppRunner, host: str, port: int) -> None:
@@ -93,7 +127,10 @@ def _refuse_other_machines(host: str) -> None:
     except ValueError:  # a name
         is_loopback = host == "localhost"
     if not is_loopback:
-        raise ConfigError(f"other machines may reach {host}, and nobody is asked who they are: --no-auth permits it")
+        raise ConfigError(
+            f"other machines may reach {host}, and nobody is asked who they are: "
+            "LINESHAFT_AUTH=keys asks for API keys, --no-auth accepts it"
+        )
 
 
 if __name__ == "__main__":

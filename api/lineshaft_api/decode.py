@@ -13,7 +13,7 @@ from multidict import MultiMapping
 from lineshaft.errors import Invalid
 from lineshaft.ids import canonical
 
-_INVALID_JSON = "Invalid JSON in request body"
+INVALID_JSON = "Invalid JSON in request body"
 
 # Levels of nesting in a body. Far above what people send, and below the 254 levels that orjson writes: whatever we
 # accept can be stored, streamed and read again.
@@ -25,7 +25,12 @@ _FLOAT_FOR_INT = re.compile(r"Expected `[^`]*\bint\b[^`]*`, got `float` - at `\$
 
 
 def body(annotation: Any) -> Callable[[bytes], Any]:
-    """A decoder of JSON bodies. What it accepts is JSON throughout, also where the type looks at nothing."""
+    """A decoder of JSON bodies. What it accepts is JSON throughout, also where the type looks at nothing.
+
+    `Meta(extra={"undecoded": True})` marks a body that its handler decodes: its protocol has errors of its own.
+    """
+    if is_undecoded(annotation):
+        return msgspec.Raw
     decode = msgspec.json.Decoder(annotation).decode
 
     def read(data: bytes) -> Any:
@@ -39,6 +44,12 @@ def body(annotation: Any) -> Callable[[bytes], Any]:
             raise Invalid(f"Request body: {error}") from None
 
     return read
+
+
+def is_undecoded(annotation: Any) -> bool:
+    """Whether such a body is passed on as it came."""
+    metadata = getattr(annotation, "__metadata__", ())
+    return any(isinstance(meta, msgspec.Meta) and "undecoded" in (meta.extra or {}) for meta in metadata)
 
 
 def query(annotation: Any) -> Callable[[MultiMapping[str]], Any]:
@@ -102,7 +113,7 @@ def _parse(data: bytes) -> Any:
             data.decode()
         document = _decode_anything(data)
     except (UnicodeDecodeError, msgspec.DecodeError):
-        raise Invalid(_INVALID_JSON) from None
+        raise Invalid(INVALID_JSON) from None
     except RecursionError:
         raise _too_deep() from None
     if data.count(b"[") + data.count(b"{") > MAX_DEPTH and _is_deep(document):  # most bodies are known by the count
@@ -111,7 +122,7 @@ def _parse(data: bytes) -> Any:
 
 
 def _too_deep() -> Invalid:
-    return Invalid(f"{_INVALID_JSON}: nested too deeply (limit: {MAX_DEPTH} levels)")
+    return Invalid(f"{INVALID_JSON}: nested too deeply (limit: {MAX_DEPTH} levels)")
 
 
 def _is_deep(document: Any) -> bool:

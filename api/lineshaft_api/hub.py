@@ -6,21 +6,25 @@ reads the log itself from its place until it has caught up. So a slow client cos
 
 import asyncio
 import contextlib
+import itertools
 from collections import deque
 from collections.abc import AsyncIterator
 from typing import Any
 
 import redis.exceptions as rx
 
-from lineshaft import log
-from lineshaft.events import Entry, EventLog, is_later
-from lineshaft.redis import Client
+from lineshaft.events.log import Entry, EventLog, count_like, is_full, is_later
+from lineshaft.events.subscription import next_message
+from lineshaft.redis.client import Client
+from lineshaft.telemetry import log
 
 logger = log.get("hub")
 
 _SWEEP_SECONDS = 1.0  # how long a bell that was lost with its connection can delay an event
-_QUEUE_ENTRIES = 1_000
-_PAGE = 500
+# What waits for a client that does not take it, before it is let go and read again when the client comes for it.
+_QUEUE_ENTRIES, _QUEUE_BYTES = 1_000, 1024 * 1024
+_PAGE = 64  # entries of one thread in one read
+_THREADS = 50  # that one read asks for: Redis answers nobody else meanwhile
 
 
 class Watcher:
@@ -32,18 +36,31 @@ class Watcher:
         self._place = after
         self._behind = behind
         self._queue: deque[Entry] = deque()
+        self._bytes = 0  # of the queue
+        self._count = _PAGE  # entries of the next read, so that small ones come many at once
         self._rang = asyncio.Event()
         if behind:
             self._rang.set()
 
     def offer(self, entries: list[Entry]) -> None:
         """New entries, from the hub."""
-        if len(self._queue) + len(entries) > _QUEUE_ENTRIES:
-            self._queue.clear()
+        self._bytes += sum(len(entry.data) for entry in entries)
+        # Whatever its size, what meets an empty queue is taken at once by a client that keeps up.
+        is_too_much = len(self._queue) + len(entries) > _QUEUE_ENTRIES or self._bytes > _QUEUE_BYTES
+        if self._queue and is_too_much:
+            self._drop()
             self._behind = True
         else:
             self._queue.extend(entries)
         self._rang.set()
+
+    def _drop(self) -> None:
+        self._queue.clear()
+        self._bytes = 0
+
+    def look(self) -> None:
+        """Let `next` read the log itself: bells may be late."""
+        self._behind = True
 
     async def next(self, silence: float) -> list[Entry]:
         """The next entries in order; an empty list after `silence` seconds without any."""
@@ -51,11 +68,17 @@ class Watcher:
             if self._behind:
                 # Before the read, so that what comes during it is queued: no gap between log and queue.
                 self._behind = False
-                page = await self._log.read(self._thread_id, self._place, _PAGE)
-                self._behind = self._behind or len(page) >= _PAGE
+                try:
+                    page = await self._log.read(self._thread_id, self._place, self._count)
+                except BaseException:  # given up, or Redis is away: what was not read is still missing
+                    self._behind = True
+                    raise
+                self._behind = self._behind or is_full(page, self._count)
+                if page:
+                    self._count = count_like(page)
             else:
                 page = [entry for entry in self._queue if is_later(entry.id, self._place)]
-                self._queue.clear()
+                self._drop()
             if page:
                 self._place = page[-1].id
                 return page
@@ -63,7 +86,9 @@ class Watcher:
                 continue
             self._rang.clear()
             try:
-                await asyncio.wait_for(self._rang.wait(), silence)
+                # Not wait_for: until Python 3.12 that forgets a cancel which comes together with a bell.
+                async with asyncio.timeout(silence):
+                    await self._rang.wait()
             except TimeoutError:
                 return []
 
@@ -133,8 +158,8 @@ class Hub:
                 # A channel of no thread keeps the connection subscribed while nobody watches.
                 await pubsub.subscribe(*map(bell, ("", *self._watchers)))
                 while True:
-                    message = await pubsub.get_message(timeout=None)
-                    if message and message["type"] in ("message", "subscribe"):
+                    message = await next_message(pubsub)
+                    if message["type"] in ("message", "subscribe"):
                         thread_id = message["channel"].decode()[prefix:]
                         if thread_id in self._watchers:
                             self._ring(thread_id)
@@ -149,8 +174,11 @@ class Hub:
         while True:
             await self._rang.wait()
             self._rang.clear()
-            dirty = {t: self._places[t] for t in self._dirty if t in self._places}
-            self._dirty.clear()
+            some = list(itertools.islice(self._dirty, _THREADS))
+            self._dirty.difference_update(some)
+            if self._dirty:
+                self._rang.set()
+            dirty = {t: self._places[t] for t in some if t in self._places}
             if not dirty:
                 continue
             try:
@@ -166,7 +194,7 @@ class Hub:
                 self._places[thread_id] = entries[-1].id
                 for watcher in self._watchers[thread_id]:
                     watcher.offer(entries)
-                if len(entries) == _PAGE:
+                if is_full(entries, _PAGE):
                     self._ring(thread_id)
 
     async def _sweep(self) -> None:

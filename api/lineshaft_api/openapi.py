@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from .decode import is_undecoded
 from .errors import Problem
 from .operation import Operation
 
@@ -22,13 +23,33 @@ _PROBLEMS = {
 }
 
 
-def encoded(version: str, operations: list[Operation]) -> bytes:
-    """The document as JSON."""
-    return msgspec.json.encode(document(version, operations))
+# What comes of a record if only some of its fields are asked for.
+_SELECTED = {"type": "object", "title": "Selected", "description": "With `select`: these fields of it."}
 
 
-def document(version: str, operations: list[Operation]) -> dict[str, Any]:
-    """The document of a list of operations."""
+class Security(msgspec.Struct, frozen=True):
+    """How callers say who they are, in OpenAPI's terms."""
+
+    schemes: dict[str, Any]
+    required: list[dict[str, list[str]]]  # one of these
+
+
+API_KEYS = Security(
+    {
+        "ApiKey": {"type": "apiKey", "in": "header", "name": "X-Api-Key"},
+        "Bearer": {"type": "http", "scheme": "bearer"},
+    },
+    [{"ApiKey": []}, {"Bearer": []}],
+)
+
+
+def document(
+    version: str, operations: list[Operation], mount: str = "", security: Security | None = None
+) -> dict[str, Any]:
+    """The document of a list of operations, which are served under the path `mount`.
+
+    Without `security` nobody is asked who they are.
+    """
     annotations: list[Any] = [Problem]
     for op in operations:
         annotations += [*op.params.values(), *(a for a in (op.body, op.query, op.result) if a is not None)]
@@ -42,6 +63,13 @@ def document(version: str, operations: list[Operation]) -> dict[str, Any]:
     for op in operations:  # a query is shown parameter by parameter
         if op.query:
             components.pop(_name(schema_of[id(op.query)]), None)
+    if security:
+        components = {"schemas": components, "securitySchemes": security.schemes}
+        for op in operations:
+            if op.scope is None:
+                paths[op.path][op.method.lower()]["security"] = []
+    else:
+        components = {"schemas": components}
     return {
         "openapi": "3.1.0",
         "info": {
@@ -49,8 +77,10 @@ def document(version: str, operations: list[Operation]) -> dict[str, Any]:
             "version": version,
             "description": "Runs LangGraph graphs: assistants, threads, messages and runs, in the Agent Server's API.",
         },
+        "servers": [{"url": mount or "/"}],
         "paths": paths,
-        "components": {"schemas": components},
+        "components": components,
+        **({"security": security.required} if security else {}),
     }
 
 
@@ -84,13 +114,22 @@ def _parameter(name: str, place: str, required: bool, schema: dict[str, Any]) ->
 
 def _responses(op: Operation, schema_of: dict[int, Any]) -> dict[str, Any]:
     done: dict[str, Any] = {"description": _TITLES.get(op.status, "Done.")}
-    if op.status != 204:
-        schema = {"type": "string"} if op.result is None else schema_of[id(op.result)]
-        done["content"] = {op.media: {"schema": schema}}
+    if op.status not in (101, 204):
+        if op.result is not None:
+            schema = schema_of[id(op.result)]
+            chooses = any("select" in getattr(sent, "__struct_fields__", ()) for sent in (op.body, op.query))
+            if chooses and "items" in schema:
+                schema = {**schema, "items": {"anyOf": [schema["items"], _SELECTED]}}
+        else:  # made by the handler: some JSON value, or text
+            schema = {} if op.media == "application/json" else {"type": "string"}
+        # A schema of a stream would be taken for that of each event.
+        done["content"] = {op.media: {} if op.media == "text/event-stream" else {"schema": schema}}
     responses = {str(op.status): done}
     for status in op.also:
         responses[str(status)] = {"description": _TITLES.get(status, "Done.")}
-    problem = {"application/json": {"schema": schema_of[id(Problem)]}}
+    # A protocol of its own has errors of its own.
+    is_ours = not (op.body and is_undecoded(op.body))
+    problem = {"application/json": {"schema": schema_of[id(Problem)]} if is_ours else {}}
     for status in op.errors:
         responses[str(status)] = {"description": _PROBLEMS[status], "content": problem}
     responses["default"] = {"description": "Any other error.", "content": problem}

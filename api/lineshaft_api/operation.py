@@ -13,15 +13,19 @@ import re
 import typing
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 import msgspec
 from aiohttp import web
 from msgspec import UNSET, Meta, UnsetType
 
+from lineshaft.access.api_keys import Scope
 from lineshaft.errors import BadRequest, TooLarge
 
 from . import decode
+from .auth.access import Access, derive
+from .auth.caller import CALLER
+from .auth.guard import admit
 from .context import SETTINGS
 
 T = TypeVar("T")
@@ -34,9 +38,12 @@ def _id_of(what: str) -> Meta:
 
 
 AssistantId = Annotated[str, _id_of("assistant")]
+CronId = Annotated[str, _id_of("cron")]
 RunId = Annotated[str, _id_of("run")]
 ThreadId = Annotated[str, _id_of("thread")]
 
+# Reading that needs a body.
+_READS = ("/search", "/count")
 _PATH_PARAMETER = re.compile(r"{(\w+)}")
 _encode = msgspec.json.Encoder().encode
 
@@ -67,6 +74,8 @@ class Operation:
     query: Any  # None: reads no query
     result: Any  # None: the handler makes the response itself
     streams: bool  # the response may never end
+    scope: Scope | None  # what a caller must be allowed; None: nobody is asked who they are
+    access: Access | None  # what is done to what; None: the handler asks by itself, or nobody needs to
 
 
 def operation(
@@ -78,8 +87,15 @@ def operation(
     errors: tuple[int, ...] = (),
     tags: tuple[str, ...] = (),
     media: str | None = None,
+    scope: Scope | None = None,
+    public: bool = False,
+    access: Access | Literal["itself"] | None = None,
 ) -> Callable[[Handler], Operation]:
-    """Declare an operation. `status` is 200, or 204 for a handler that returns None; 413 and 422 need not be named."""
+    """Declare an operation. `status` is 200, or 204 for a handler that returns None; 413 and 422 need not be named.
+
+    `scope` is by the method, unless a POST only reads; `access` is by the path, unless its handler asks ITSELF. A
+    `public` operation asks nobody who they are.
+    """
 
     def declare(handler: Handler) -> Operation:
         hints = typing.get_type_hints(handler, include_extras=True)
@@ -93,7 +109,12 @@ def operation(
         if set(others) != expected:
             raise TypeError(f"{handler.__name__}: {path} wants the parameters {sorted(expected)}, not {others}")
         body, query = hints.get("body"), hints.get("query")
-        refusals = {*errors, *([422] if names or body or query else []), *([413] if body else [])}
+        decodes = names or query or (body and not decode.is_undecoded(body))
+        asked: Scope | None = (
+            None if public else scope or ("read" if method == "GET" or path.endswith(_READS) else "write")
+        )
+        does = access or (None if public else derive(method, path, reads=asked == "read"))
+        refusals = {*errors, *([422] if decodes else []), *([413] if body else [])}
         return Operation(
             method=method,
             path=path,
@@ -108,6 +129,8 @@ def operation(
             query=query,
             result=None if is_response else result,
             streams=result is web.StreamResponse,
+            scope=asked,
+            access=None if isinstance(does, str) else does,
         )
 
     return declare
@@ -120,6 +143,8 @@ def bind(op: Operation) -> BoundHandler:
     read_body = decode.body(op.body) if op.body else None
 
     async def handle(request: web.Request) -> web.StreamResponse:
+        if op.scope is not None:
+            request[CALLER].require(op.scope)
         arguments: dict[str, Any] = {}
         for name, read in read_params:
             arguments[name] = read(request.match_info[name])
@@ -129,7 +154,10 @@ def bind(op: Operation) -> BoundHandler:
             arguments["body"] = read_body(await _bytes_of(request))
         if op.streams and request.method == "HEAD":
             return web.Response(content_type=op.media)
+        check = await admit(request, op.access, arguments) if op.access else None
         result = await op.handler(request, **arguments)
+        if check:
+            check(result)
         if isinstance(result, web.StreamResponse):
             return result
         return _answer(op, result)

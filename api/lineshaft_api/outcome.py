@@ -5,8 +5,8 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct, field
 
-from lineshaft.events import GAP, Entry
-from lineshaft.threads import Thread
+from lineshaft.events.log import END, GAP, Entry, status_told
+from lineshaft.threads.thread import Thread
 
 _NULL = Raw(b"null")
 
@@ -22,9 +22,10 @@ class Outcome:
     """Collects the events of a run's last attempt."""
 
     def __init__(self) -> None:
+        self.status = ""  # the run's, when its END entry was among the events
         self._attempt = 0
-        self._values: bytes | None = None
-        self._error: bytes | None = None
+        self.values: bytes | None = None  # the last that were shown
+        self.error: bytes | None = None  # {"error", "message"} of a run that failed
         self._paused: list[tuple[bytes, list[Raw]]] = []
 
     def add(self, entries: list[Entry]) -> None:
@@ -33,30 +34,38 @@ class Outcome:
             if entry.attempt > self._attempt:
                 self.__init__()  # type: ignore[misc]  # an earlier attempt's events are void: start again
                 self._attempt = entry.attempt
-            if entry.event == "error":
-                self._error = entry.data
+            if entry.event == END:
+                self.status = status_told(entry.data)
+            elif entry.event == "error":
+                self.error = entry.data
             elif entry.event in ("values", "updates"):
                 if entry.event == "values":
-                    self._values = entry.data
+                    self.values = entry.data
                 if interrupts := _interrupts(entry.data):
                     self._paused.append((entry.data, interrupts))
             elif entry.event == GAP:
                 # What is missing may have been newer values.
-                self._values = None
+                self.values = None
 
-    def body(self) -> bytes | None:
-        """The answer, or None when the events have none: the thread's values are it then."""
-        if self._error is not None:
-            return b'{"__error__":' + self._error + b"}"
+    @property
+    def interrupts(self) -> list[Raw]:
+        """What the run waits for an answer to."""
         distinct: dict[str, Raw] = {}
         for _, interrupts in self._paused:
             distinct |= {_identity(interrupt): interrupt for interrupt in interrupts}
+        return list(distinct.values())
+
+    def body(self) -> bytes | None:
+        """The answer, or None when the events have none: the thread's values are it then."""
+        if self.error is not None:
+            return b'{"__error__":' + self.error + b"}"
+        distinct = self.interrupts
         whole = [data for data, interrupts in self._paused if len(interrupts) == len(distinct)]
         if whole:
-            return next((data for data in whole if data is self._values), whole[0])
+            return next((data for data in whole if data is self.values), whole[0])
         if distinct:
-            return msgspec.json.encode({"__interrupt__": list(distinct.values())})
-        return self._values
+            return msgspec.json.encode({"__interrupt__": distinct})
+        return self.values
 
 
 def _interrupts(data: bytes) -> list[Raw]:

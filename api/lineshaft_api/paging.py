@@ -11,7 +11,8 @@ from .operation import Reply
 
 T = TypeVar("T")
 Limit = Annotated[int, Meta(ge=1, le=1000, description="The most rows to answer with.")]
-Offset = Annotated[int, Meta(ge=0, description="Rows to skip.")]
+# At most what every part of the way keeps as an exact integer; no list is as long.
+Offset = Annotated[int, Meta(ge=0, le=2**31, description="Rows to skip.")]
 
 
 def paged(found: Page[T], select: Sequence[str] = ()) -> Reply[list[T]]:

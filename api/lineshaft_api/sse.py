@@ -5,9 +5,10 @@ from contextlib import aclosing
 
 from aiohttp import web
 
-from lineshaft.events import GAP, Entry
+from lineshaft.events.log import GAP, Entry
 
 from .follow import Batches, while_serving
+from .metrics import HTTP_METRICS
 
 _HEARTBEAT = b": heartbeat\r\n\r\n"
 _HEADERS = {
@@ -26,16 +27,21 @@ def frame(entry: Entry, *, with_id: bool) -> bytes:
 async def stream(
     request: web.Request, batches: Batches, headers: Mapping[str, str], *, with_ids: bool
 ) -> web.StreamResponse:
-    """Send batches of entries until they end; an empty batch is a heartbeat. A stopping gateway ends the stream early.
+    """Send batches of entries until they end; an empty batch is a heartbeat. With ids the client can resume the stream.
 
-    Raises what writing to a client that has gone raises, and CancelledError when aiohttp notices it first.
+    Raises what writing to a client that has gone raises, CancelledError when aiohttp notices it first, and
+    ConnectionResetError when the gateway stops.
     """
     response = web.StreamResponse(headers={**_HEADERS, **headers})
     await response.prepare(request)
     # Closed when the client has gone, not at some later garbage collection: until then the hub would feed it.
-    async with aclosing(while_serving(request.app, batches)) as served:
+    whole = True
+    async with aclosing(while_serving(request.app, batches, resumable=with_ids)) as served:
         async for entries in served:
+            whole = whole and all(entry.event != GAP for entry in entries)
             frames = [frame(entry, with_id=with_ids or entry.event == GAP) for entry in entries]
             await response.write(b"".join(frames) or _HEARTBEAT)
+    if "Last-Event-ID" in request.headers:
+        request.app[HTTP_METRICS].note_resumed(whole=whole)
     await response.write_eof()
     return response

@@ -3,7 +3,7 @@
 from aiohttp import web
 from msgspec import Struct
 
-from lineshaft.messages import Message, MessageStore, NewMessage
+from lineshaft.threads.messages import Message, MessageStore, NewMessage
 from lineshaft_api.context import CLIENT
 from lineshaft_api.operation import Operation, Reply, ThreadId, operation
 from lineshaft_api.paging import Limit, Offset, paged
@@ -18,7 +18,7 @@ class MessageListQuery(Struct, kw_only=True):
     offset: Offset = 0
 
 
-@operation("POST", "/threads/{thread_id}/messages", errors=(404,), tags=_TAGS)
+@operation("POST", "/threads/{thread_id}/messages", errors=(404, 429), tags=_TAGS)
 async def post_message(request: web.Request, thread_id: ThreadId, body: NewMessage) -> Message:
     """Post a message to a thread.
 

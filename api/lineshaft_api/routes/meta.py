@@ -8,7 +8,7 @@ import redis.exceptions
 from aiohttp import web
 
 from lineshaft.errors import BadRequest
-from lineshaft_api.context import CLIENT, OPENAPI
+from lineshaft_api.context import CLIENT, OPENAPI, SETTINGS
 from lineshaft_api.decode import is_true
 from lineshaft_api.operation import Operation, Reply, operation
 
@@ -37,7 +37,7 @@ class Info(msgspec.Struct):
     host: dict[str, str | None]
 
 
-@operation("GET", "/ok", errors=(400,), tags=("System",))
+@operation("GET", "/ok", errors=(400,), tags=("System",), public=True)
 async def get_health(request: web.Request, query: HealthQuery) -> Reply[Health]:
     """Tell whether the gateway answers.
 
@@ -46,21 +46,22 @@ async def get_health(request: web.Request, query: HealthQuery) -> Reply[Health]:
     return await _health(request, query)
 
 
-@operation("GET", "/", errors=(400,), tags=("System",))
+@operation("GET", "/", errors=(400,), tags=("System",), public=True)
 async def get_root(request: web.Request, query: HealthQuery) -> Reply[Health]:
     """The same as `/ok`, where load balancers look first."""
     return await _health(request, query)
 
 
-@operation("GET", "/info", tags=("System",))
-async def get_info(_request: web.Request) -> Info:
+@operation("GET", "/info", tags=("System",), public=True)
+async def get_info(request: web.Request) -> Info:
     """Tell versions and flags."""
+    config = request.app[SETTINGS].langgraph_http
     return Info(
         version=importlib.metadata.version("lineshaft"),
         langgraph_py_version=importlib.metadata.version("langgraph"),
         flags={
-            "assistants": True,
-            "crons": False,
+            "assistants": not config.disable_assistants,
+            "crons": not config.disable_runs,
             "langsmith": False,
             "langsmith_tracing_replicas": False,
             "langsmith_tracing_session_on_runs": False,
@@ -75,7 +76,7 @@ async def get_info(_request: web.Request) -> Info:
     )
 
 
-@operation("GET", "/openapi.json", tags=("System",))
+@operation("GET", "/openapi.json", tags=("System",), public=True)
 async def get_openapi(request: web.Request) -> msgspec.Raw:
     """Describe all operations, as the OpenAPI document that this page shows."""
     return msgspec.Raw(request.app[OPENAPI])

@@ -1,18 +1,21 @@
 """Runs as records: create in the background, list, read, cancel, delete. Watching them is in `streams.py`."""
 
 import contextlib
+from functools import partial
 from typing import Annotated, Any, Literal
 
 import msgspec
 from aiohttp import web
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from lineshaft.cancellation import Action, Only, cancel, cancel_all, cancel_some
 from lineshaft.errors import Invalid, NotFound
 from lineshaft.ids import canonical
-from lineshaft.run_request import RunCreate
-from lineshaft.runs import Run, RunStore
-from lineshaft_api.context import CLIENT, HUB, QUERIES, REQUEST_ID
+from lineshaft.runs.cancellation import Action, Only, cancel, cancel_all, cancel_some
+from lineshaft.runs.request import RunCreate
+from lineshaft.runs.run import Run, RunStore
+from lineshaft_api.auth import running, sight
+from lineshaft_api.auth.access import ITSELF
+from lineshaft_api.context import CLIENT, HUB, QUERIES
 from lineshaft_api.follow import follow
 from lineshaft_api.operation import Operation, Reply, RunId, ThreadId, operation
 
@@ -40,7 +43,8 @@ class CancelMany(Struct):
     """Which runs to cancel: by their ids, or by their status over all threads."""
 
     thread_id: str | UnsetType = UNSET
-    run_ids: list[str] | UnsetType = UNSET
+    # As many as a thread keeps: none has more to cancel.
+    run_ids: Annotated[list[str], Meta(max_length=1000)] | UnsetType = UNSET
     status: Literal["pending", "running", "all"] | UnsetType = UNSET
 
 
@@ -50,27 +54,28 @@ class CancelManyQuery(Struct):
     action: str = "interrupt"
 
 
-@operation("POST", "/threads/{thread_id}/runs", errors=(400, 404, 409, 429, 503), tags=_TAGS)
+@operation("POST", "/threads/{thread_id}/runs", errors=(400, 404, 409, 429, 503), tags=_TAGS, access=ITSELF)
 async def create_run(request: web.Request, thread_id: ThreadId, body: RunCreate) -> Reply[Run]:
     """Create a run in the background.
 
     Answers at once; poll, join or stream it later.
     """
-    created = await RunStore(request.app[CLIENT]).create(thread_id, body, request_id=request[REQUEST_ID])
-    return Reply(created.run, {"Content-Location": f"/threads/{thread_id}/runs/{created.run.run_id}"})
+    created = await running.create_run(request, thread_id, body)
+    run = created.run
+    return Reply(run, {"Content-Location": f"/threads/{run.thread_id}/runs/{run.run_id}"})
 
 
-@operation("POST", "/runs", errors=(400, 404, 429, 503), tags=("Stateless runs",))
+@operation("POST", "/runs", errors=(400, 404, 429, 503), tags=("Stateless runs",), access=ITSELF)
 async def create_stateless_run(request: web.Request, body: RunCreate) -> Reply[Run]:
     """Create a background run on a thread of its own.
 
     The thread is dropped when the run ends, unless `on_completion` is `keep`.
     """
-    created = await RunStore(request.app[CLIENT]).create(None, body, request_id=request[REQUEST_ID])
+    created = await running.create_run(request, None, body)
     return Reply(created.run, {"Content-Location": f"/runs/{created.run.run_id}"})
 
 
-@operation("GET", "/threads/{thread_id}/runs", errors=(404,), tags=_TAGS)
+@operation("GET", "/threads/{thread_id}/runs", errors=(404, 413), tags=_TAGS)
 async def list_runs(request: web.Request, thread_id: ThreadId, query: RunListQuery) -> list[Run]:
     """List a thread's runs, newest first."""
     if unknown := set(query.select) - _FIELDS:
@@ -89,7 +94,7 @@ async def get_run(request: web.Request, thread_id: ThreadId, run_id: RunId) -> R
     return await RunStore(request.app[CLIENT]).get(thread_id, run_id)
 
 
-@operation("POST", "/threads/{thread_id}/runs/{run_id}/cancel", status=202, also=(200,), errors=(404,), tags=_TAGS)
+@operation("POST", "/threads/{thread_id}/runs/{run_id}/cancel", also=(202,), errors=(404,), tags=_TAGS)
 async def cancel_run(
     request: web.Request, thread_id: ThreadId, run_id: RunId, query: CancelQuery
 ) -> Reply[dict[str, Any]]:
@@ -104,16 +109,16 @@ async def cancel_run(
     runs = RunStore(client)
     if not query.wait:
         await cancel(client, thread_id, run_id, action, reason)
-        return Reply()
+        return Reply(status=202)
     # The place in the log from before the cancel: its end comes after it.
     position = await runs.position(thread_id)
     if not await cancel(client, thread_id, run_id, action, reason):
         await _end_of(request, runs, thread_id, run_id, position)
     location = f"/threads/{thread_id}/runs/{run_id}"
-    return Reply({}, {"Location": f"{location}/join", "Content-Location": location}, status=200)
+    return Reply({}, {"Location": f"{location}/join", "Content-Location": location})
 
 
-@operation("POST", "/runs/cancel", errors=(404,), tags=_TAGS)
+@operation("POST", "/runs/cancel", errors=(404,), tags=_TAGS, access=ITSELF)
 async def cancel_runs(request: web.Request, body: CancelMany, query: CancelManyQuery) -> None:
     """Cancel several runs of a thread, or all that are pending, running, or either, of all threads.
 
@@ -128,10 +133,14 @@ async def cancel_runs(request: web.Request, body: CancelMany, query: CancelManyQ
     if isinstance(body.thread_id, str) and isinstance(body.run_ids, list):
         thread_id = canonical(body.thread_id, "thread")
         runs = {(thread_id, canonical(run_id, "run")) for run_id in body.run_ids}
+        if not await sight.sees_thread(request, thread_id, "update"):
+            raise NotFound("No matching runs to cancel.")
         cancelled = await cancel_some(client, runs, action, reason)
     else:
         only: Only = body.status if body.status in {"pending", "running"} else ""
-        cancelled = await cancel_all(client, action, reason, only)
+        visible = await sight.authorize(request, "threads", "update", {"status": body.status, "action": action})
+        among = None if visible is None else partial(sight.seen_threads, request, visible)
+        cancelled = await cancel_all(client, action, reason, only, among)
     if not cancelled:
         raise NotFound("No matching runs to cancel.")
 

@@ -5,9 +5,10 @@ from typing import Annotated, Any
 from aiohttp import web
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
-from lineshaft.errors import BadRequest, Invalid
-from lineshaft.run_request import Checkpoint
-from lineshaft.thread_state import EMPTY_STATE, stored_state
+from lineshaft.assistants.graphs import GraphRegistry
+from lineshaft.errors import BadRequest, Invalid, NotFound
+from lineshaft.runs.request import Checkpoint
+from lineshaft.threads.state import EMPTY_STATE, empty_state, stored_state
 from lineshaft_api.context import CLIENT, QUERIES
 from lineshaft_api.operation import Operation, ThreadId, operation
 
@@ -62,6 +63,7 @@ async def get_state(request: web.Request, thread_id: ThreadId, query: StateQuery
     """Read a thread's present state, also while a run goes on."""
     found = await stored_state(request.app[CLIENT], thread_id)
     if found.is_empty:
+        await _check_graph(request, found.graph_id)
         return Raw(EMPTY_STATE)
     if found.state is not None and not query.wanted:
         return Raw(found.state)
@@ -76,7 +78,7 @@ async def get_state_at(
     return await _state_at(request, thread_id, Checkpoint(checkpoint_id=checkpoint_id), subgraphs=query.wanted)
 
 
-@operation("POST", "/threads/{thread_id}/state/checkpoint", errors=(404, 503), tags=_TAGS)
+@operation("POST", "/threads/{thread_id}/state/checkpoint", errors=(404, 503), tags=_TAGS, scope="read")
 async def read_state_at(request: web.Request, thread_id: ThreadId, body: StateAt) -> Raw:
     """Read a thread's state, or a subgraph's, at a checkpoint."""
     return await _state_at(request, thread_id, body.checkpoint, subgraphs=body.subgraphs)
@@ -85,7 +87,8 @@ async def read_state_at(request: web.Request, thread_id: ThreadId, body: StateAt
 async def _state_at(request: web.Request, thread_id: str, checkpoint: Checkpoint, *, subgraphs: bool) -> Raw:
     found = await stored_state(request.app[CLIENT], thread_id)
     if found.is_empty:
-        return Raw(EMPTY_STATE)
+        await _check_graph(request, found.graph_id)
+        return Raw(empty_state(thread_id, _fields(checkpoint)))
     queries = request.app[QUERIES]
     return await queries.ask(
         "state", thread_id, _graph(found.graph_id), checkpoint=_fields(checkpoint), subgraphs=subgraphs
@@ -108,13 +111,13 @@ async def update_state(request: web.Request, thread_id: ThreadId, body: StateUpd
     )
 
 
-@operation("GET", "/threads/{thread_id}/history", errors=(404, 503), tags=_TAGS)
+@operation("GET", "/threads/{thread_id}/history", errors=(404, 413, 503), tags=_TAGS)
 async def get_history(request: web.Request, thread_id: ThreadId, query: HistoryQuery) -> Raw:
     """List a thread's past states, newest first."""
     return await _history(request, thread_id, limit=query.limit, before=query.before or None)
 
 
-@operation("POST", "/threads/{thread_id}/history", errors=(404, 503), tags=_TAGS)
+@operation("POST", "/threads/{thread_id}/history", errors=(404, 503), tags=_TAGS, scope="read")
 async def search_history(request: web.Request, thread_id: ThreadId, body: HistorySearch) -> Raw:
     """List a thread's past states that match, newest first."""
     metadata = None if body.metadata is UNSET else body.metadata
@@ -129,6 +132,12 @@ async def _history(request: web.Request, thread_id: str, *, limit: int, **args: 
     if found.is_empty or found.graph_id is None or limit <= 0:
         return Raw(b"[]")
     return await request.app[QUERIES].ask("history", thread_id, found.graph_id, limit=limit, **args)
+
+
+async def _check_graph(request: web.Request, graph_id: str | None) -> None:
+    """Raises NotFound for a graph that no worker has: the thread's metadata may name anything."""
+    if graph_id is not None and await GraphRegistry(request.app[CLIENT]).get(graph_id) is None:
+        raise NotFound(f"Graph {graph_id!r} not found")
 
 
 def _graph(graph_id: str | None) -> str:
