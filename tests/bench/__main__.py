@@ -7,6 +7,7 @@ from pathlib import Path
 
 import uvloop
 
+from tests.bench import large, recovery, search, sizing, streams
 from tests.bench.client import connect
 from tests.bench.report import medians, table
 from tests.bench.scenarios import SCENARIOS, Figures, Target
@@ -19,6 +20,11 @@ def options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="rounds of which the medians are shown (default 5)")
     parser.add_argument("--only", default="", help="scenarios whose name contains this")
+    parser.add_argument("--recovery", action="store_true", help="how soon cancels, hand-backs and crashes are over")
+    parser.add_argument("--large", action="store_true", help="what large things cost Redis, gateway and worker")
+    parser.add_argument("--sizing", type=int, default=0, metavar="N", help="memory and CPU to plan for, of N threads")
+    parser.add_argument("--streams", type=int, default=0, metavar="N", help="what N open streams cost a gateway")
+    parser.add_argument("--threads", type=int, default=0, help="how long searches take among so many threads")
     return parser.parse_args()
 
 
@@ -41,6 +47,26 @@ async def measure(server: DevServer, rounds: int, only: str) -> str:
 
 def main() -> None:
     arguments = options()
+    if arguments.recovery:
+        with tempfile.TemporaryDirectory(prefix="ls-bench-") as folder:
+            sys.stdout.write(recovery.report(Path(folder), arguments.rounds))
+        return
+    if arguments.streams:
+        with tempfile.TemporaryDirectory(prefix="ls-bench-") as folder:
+            sys.stdout.write(streams.report(Path(folder), arguments.streams))
+        return
+    if arguments.sizing:
+        with tempfile.TemporaryDirectory(prefix="ls-bench-") as folder:
+            sys.stdout.write(sizing.report(Path(folder), arguments.sizing))
+        return
+    if arguments.large:
+        with tempfile.TemporaryDirectory(prefix="ls-bench-") as folder:
+            sys.stdout.write(large.report(Path(folder), arguments.only))
+        return
+    if arguments.threads:
+        with tempfile.TemporaryDirectory(prefix="ls-bench-") as folder:
+            sys.stdout.write(search.report(Path(folder), arguments.threads, CONFIG))
+        return
     with tempfile.TemporaryDirectory(prefix="ls-bench-") as folder, DevServer(Path(folder), config=CONFIG) as server:
         # The loop that the worker uses, so that the floor is measured on the same.
         sys.stdout.write(uvloop.run(measure(server, arguments.rounds, arguments.only)))

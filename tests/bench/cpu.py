@@ -24,18 +24,22 @@ class Usage(dict[str, float]):
 def usage(root: int) -> Usage:
     """CPU used so far by `root` and everything below it. Empty where there is no /proc (macOS)."""
     found = Usage()
+    for pid, role in by_role(root).items():
+        found[role] = found.get(role, 0.0) + _seconds(pid)
+    return found
+
+
+def by_role(root: int) -> dict[int, str]:
+    """The role of `root` and of everything below it, by process id. Empty where there is no /proc (macOS)."""
     if not Path("/proc/self/stat").exists():
-        return found
+        return {}
     roles = {root: "supervisor"}
-    found["supervisor"] = _seconds(root)
     for process in descendants(root):  # parents come before their children
         if process.parent == root:
-            role = next((role for sign, role in ROLES.items() if sign in process.command), "supervisor")
+            roles[process.pid] = next((role for sign, role in ROLES.items() if sign in process.command), "supervisor")
         else:
-            role = roles[process.parent]
-        roles[process.pid] = role
-        found[role] = found.get(role, 0.0) + _seconds(process.pid)
-    return found
+            roles[process.pid] = roles[process.parent]
+    return roles
 
 
 def _seconds(pid: int) -> float:

@@ -10,9 +10,9 @@ import msgspec
 import redis.asyncio
 from msgspec import field
 
-from lineshaft.cli.data_directory import Holder
 from tests.bench import cpu, floor
 from tests.bench.client import Client
+from tests.bench.redis_watch import socket_of
 
 # One value per name, in the unit that the name ends with.
 Figures = dict[str, float]
@@ -137,16 +137,10 @@ async def idle(target: Target) -> Figures:
     return figures | {f"CPU % {role}": spent * 100 / seconds for role, spent in sorted(used.items())}
 
 
-def _socket(data: Path) -> str:
-    """Where the embedded Redis listens."""
-    holder = msgspec.json.decode((data / "lock").read_bytes(), type=Holder)
-    return f"{holder.runtime}/redis.sock"
-
-
 async def _commands(target: Target, seconds: float) -> int:
     """Commands that reach Redis in `seconds`; those that scripts call inside it do not count."""
     sent = 0
-    connection = redis.asyncio.Redis(unix_socket_path=_socket(target.data))
+    connection = redis.asyncio.Redis(unix_socket_path=socket_of(target.data))
     async with connection, connection.monitor() as monitor:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):

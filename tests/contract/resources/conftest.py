@@ -1,6 +1,5 @@
 """A server for the suite, clients for it, and makers of what its cases need."""
 
-import os
 from collections.abc import AsyncIterator, Iterator
 
 import httpx
@@ -10,10 +9,6 @@ from langgraph_sdk.client import LangGraphClient
 
 from tests.contract.resources.checks import unique
 from tests.contract.stack import serving
-
-# Servers on the same project with other configurations; their cases are skipped while these are not set.
-AUTH_BASE_URL = os.environ.get("AUTH_BASE_URL")
-HTTP_BASE_URL = os.environ.get("HTTP_BASE_URL")
 
 
 @pytest.fixture(scope="session")
@@ -36,21 +31,31 @@ async def sdk(base_url: str) -> AsyncIterator[LangGraphClient]:
         yield client
 
 
+@pytest.fixture(scope="session")
+def auth_base_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("auth")
+    with serving("resources_project", folder, config="langgraph.auth.json", variable="AUTH_BASE_URL") as url:
+        yield url
+
+
 @pytest.fixture
-async def auth_api():
+async def auth_api(auth_base_url: str) -> AsyncIterator[httpx.AsyncClient]:
     """A plain HTTP client on the server started with langgraph.auth.json."""
-    if not AUTH_BASE_URL:
-        pytest.skip("AUTH_BASE_URL is not set")
-    async with httpx.AsyncClient(base_url=AUTH_BASE_URL, timeout=30) as client:
+    async with httpx.AsyncClient(base_url=auth_base_url, timeout=30) as client:
         yield client
 
 
+@pytest.fixture(scope="session")
+def http_base_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder, small = tmp_path_factory.mktemp("http"), {"HTTP_MAX_REQUEST_BODY_BYTES": "200000"}
+    with serving("resources_project", folder, config="langgraph.http.json", variable="HTTP_BASE_URL", env=small) as url:
+        yield url
+
+
 @pytest.fixture
-async def http_api():
+async def http_api(http_base_url: str) -> AsyncIterator[httpx.AsyncClient]:
     """A plain HTTP client on the server started with langgraph.http.json."""
-    if not HTTP_BASE_URL:
-        pytest.skip("HTTP_BASE_URL is not set")
-    async with httpx.AsyncClient(base_url=HTTP_BASE_URL, timeout=30) as client:
+    async with httpx.AsyncClient(base_url=http_base_url, timeout=30) as client:
         yield client
 
 
