@@ -9,13 +9,24 @@ import aiohttp
 import msgspec
 from aiohttp import web
 
-from lineshaft.redis import Client
-from lineshaft.settings import Settings
+from lineshaft.assistants.graphs import GraphDescriptor, GraphRegistry
+from lineshaft.config.settings import Settings
+from lineshaft.redis.client import Client
 from lineshaft_api.app import build
-from lineshaft_api.context import HUB
+from lineshaft_api.context import DRAINING, HUB, LEAVING
 from lineshaft_api.hub import Hub
 from tests.shared.runs import Desk
 from tests.shared.until import until
+
+# How the schema of a graph's input describes a list of messages.
+MESSAGES = {"type": "array", "items": {"oneOf": [{"$ref": f"#/$defs/{name}Message"} for name in ("AI", "Human")]}}
+
+
+async def publish(client: Client, graph_id: str, **schema: Any) -> None:
+    """What a worker says of a graph: the JSON schema of its input."""
+    raw = msgspec.Raw(msgspec.json.encode(schema))
+    descriptor = GraphDescriptor(graph_id=graph_id, revision="1", name=graph_id, input_schema=raw)
+    await GraphRegistry(client).publish(descriptor, "w")
 
 
 class Attempt:
@@ -39,7 +50,7 @@ class Attempt:
 
     async def crash(self) -> None:
         """The worker gives the run back, for another attempt."""
-        await self.desk.client.script("run_hand_back", run_id=self.run, token=self.token, delay=0)
+        await self.desk.client.script("run_hand_back", run_id=self.run, token=self.token)
         # What a crash counts and a hand-back does not.
         await self.desk.client.command("HINCRBY", self.desk.client.keys.run(self.run), "attempt", 1)
 
@@ -99,6 +110,12 @@ class Gateway:
         """SIGTERM."""
         await self.runner.cleanup()
 
+    async def cut_off(self) -> None:
+        """SIGTERM, with no grace for what goes on."""
+        self.runner.app[DRAINING].set()
+        self.runner.app[LEAVING].set()
+        await self.stop()
+
 
 @contextlib.asynccontextmanager
 async def serving(client: Client, settings: Settings) -> AsyncIterator[Gateway]:
@@ -129,3 +146,19 @@ def frames(body: bytes) -> list[tuple[str, Any, str | None]]:
         if fields:
             found.append((fields["event"], msgspec.json.decode(fields["data"]), fields.get("id")))
     return found
+
+
+async def running(gateway: Gateway, **fields: Any) -> tuple[Attempt, str]:
+    """A run that has shown `{"n": 0}`, and its path."""
+    thread = await gateway.thread()
+    await gateway.create(thread, **fields)
+    attempt = await gateway.claim()
+    await attempt.emit("values", {"n": 0})
+    return attempt, f"/threads/{thread}/runs/{attempt.run}"
+
+
+async def replayed(gateway: Gateway, path: str, last_id: str | None = None) -> list[tuple[str, Any, str | None]]:
+    headers = {} if last_id is None else {"Last-Event-ID": last_id}
+    async with gateway.http.get(f"{path}/stream", headers=headers) as response:
+        assert response.status == 200
+        return frames(await response.read())

@@ -8,11 +8,11 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from lineshaft.assistants import AssistantStore
-from lineshaft.graphs import GraphDescriptor, GraphRegistry
+from lineshaft.assistants.assistant import AssistantStore
+from lineshaft.assistants.graphs import GraphDescriptor, GraphRegistry
+from lineshaft.config.settings import Settings
 from lineshaft.ids import system_assistant
-from lineshaft.redis import Client
-from lineshaft.settings import Settings
+from lineshaft.redis.client import Client
 from lineshaft_api.app import build
 from lineshaft_api.routes import assistants
 

@@ -11,8 +11,8 @@ from aiohttp.test_utils import TestClient, TestServer
 from msgspec import Struct
 
 from lineshaft import errors
-from lineshaft.redis import Client
-from lineshaft.settings import Settings
+from lineshaft.config.settings import Settings
+from lineshaft.redis.client import Client
 from lineshaft_api.app import build
 from lineshaft_api.operation import Reply, operation
 
@@ -36,13 +36,13 @@ class Empty(Struct):
     pass
 
 
-@operation("GET", "/raise/{kind}", errors=(400, 404, 409, 503))
+@operation("GET", "/raise/{kind}", errors=(400, 404, 409, 503), public=True)
 async def get_raise(_request: web.Request, kind: str) -> None:
     """Raise an error."""
     raise RAISED[kind]
 
 
-@operation("GET", "/cut")
+@operation("GET", "/cut", public=True)
 async def get_cut(request: web.Request) -> web.StreamResponse:
     """Begin a stream and fail."""
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
@@ -51,19 +51,19 @@ async def get_cut(request: web.Request) -> web.StreamResponse:
     raise errors.Unavailable("Redis is not available")
 
 
-@operation("GET", "/things")
+@operation("GET", "/things", public=True)
 async def get_things(_request: web.Request) -> Reply[Empty]:
     """Answer."""
     return Reply(Empty(), headers={"X-Pagination-Total": "1"})
 
 
-@operation("POST", "/things")
+@operation("POST", "/things", public=True)
 async def post_things(_request: web.Request, body: Empty) -> Empty:
     """Answer."""
     return body
 
 
-@operation("GET", "/cancelled")
+@operation("GET", "/cancelled", public=True)
 async def get_cancelled(_request: web.Request) -> None:
     """End as a cancelled handler does."""
     raise asyncio.CancelledError
@@ -160,7 +160,7 @@ async def test_any_page_may_read_answers_errors_and_streams(api: Api) -> None:
         response = await api.get(path, headers=ORIGIN)
         assert response.headers["Access-Control-Allow-Origin"] == "*"
         exposed = response.headers["Access-Control-Expose-Headers"].split(", ")
-        assert exposed == ["x-pagination-total", "x-pagination-next", "content-location"]
+        assert exposed == ["x-pagination-total", "x-pagination-next", "content-location", "location", "x-request-id"]
 
 
 async def test_a_preflight_is_answered_for_any_path(api: Api) -> None:

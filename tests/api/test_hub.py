@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from lineshaft.redis import Client
+from lineshaft.events.log import PAGE_BYTES, EventLog
+from lineshaft.ids import uuid7
+from lineshaft.redis.client import Client
 from lineshaft_api import hub as hub_module
 from lineshaft_api.hub import Hub, Watcher
 from tests.shared.runs import Desk
@@ -212,3 +214,52 @@ async def test_a_read_that_fails_is_read_again(hub: Hub, run: Attempt, monkeypat
 
 async def _is(counting: Any, count: int) -> bool:
     return bool(await counting == count)
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_a_cancel_counts_whenever_a_bell_rings(client: Client, turns: int) -> None:
+    """A stream whose client went in the same moment as an event came would be kept up for its next silence."""
+    watcher = Watcher(EventLog(client), uuid7(), "0-0", behind=False)
+    waiting = asyncio.create_task(watcher.next(1))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    watcher.offer([])
+    for _ in range(turns):
+        await asyncio.sleep(0)  # a turn of the event loop: the bell gets further on its way to who waits
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+
+
+async def test_a_watcher_that_is_slow_holds_little(client: Client, run: Attempt) -> None:
+    """What it does not take stays in Redis, and it gets all of it from there."""
+    watcher = Watcher(EventLog(client), run.thread, "0-0", behind=False)
+    text = "x" * 60_000
+    for n in range(100):
+        await run.emit("values", f"{n} {text}")
+    place = "0-0"
+    while page := await EventLog(client).read(run.thread, place):
+        watcher.offer(page)
+        place = page[-1].id
+        assert sum(len(entry.data) for entry in watcher._queue) <= hub_module._QUEUE_BYTES
+
+    found: list[int] = []
+    while len(found) < 100:
+        page = await watcher.next(10)
+        assert sum(len(entry.data) for entry in page) < PAGE_BYTES + 2 * len(text)
+        found += [int(entry.data.split()[0].strip(b'"')) for entry in page if entry.event == "values"]
+    assert found == list(range(100))
+
+
+@pytest.mark.usefixtures("no_sweep")
+async def test_more_threads_than_one_read_asks_for(hub: Hub, run: Attempt, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub_module, "_THREADS", 2)
+    threads = [await run.desk.open() for _ in range(5)]
+    for thread in threads:
+        await run.desk.create(thread)
+    await run.desk.claim()
+    async with contextlib.AsyncExitStack() as stack:
+        watchers = [await stack.enter_async_context(hub.watch(thread, "0-0")) for thread in threads]
+        hub._ring(*threads)
+        for watcher in watchers:
+            assert [entry.event for entry in await watcher.next(10)] == ["metadata"]

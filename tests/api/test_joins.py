@@ -1,38 +1,24 @@
 """Joining a run that is there already: its end, or its stream."""
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from lineshaft.redis import Client
-from lineshaft.settings import Settings
+from lineshaft.config.settings import Settings
+from lineshaft.redis.client import Client
+from lineshaft_api import follow
 from tests.shared.until import until
 
-from .gateway import Attempt, Gateway, events, frames, serving
+from .gateway import Gateway, events, frames, replayed, running, serving
 
 
 @pytest.fixture
 async def gateway(client: Client, settings: Settings) -> AsyncIterator[Gateway]:
     async with serving(client, settings) as gateway:
         yield gateway
-
-
-async def running(gateway: Gateway, **fields: Any) -> tuple[Attempt, str]:
-    """A run that has shown `{"n": 0}`, and its path."""
-    thread = await gateway.thread()
-    await gateway.create(thread, **fields)
-    attempt = await gateway.claim()
-    await attempt.emit("values", {"n": 0})
-    return attempt, f"/threads/{thread}/runs/{attempt.run}"
-
-
-async def replayed(gateway: Gateway, path: str, last_id: str | None = None) -> list[tuple[str, Any, str | None]]:
-    headers = {} if last_id is None else {"Last-Event-ID": last_id}
-    async with gateway.http.get(f"{path}/stream", headers=headers) as response:
-        assert response.status == 200
-        return frames(await response.read())
 
 
 async def test_join_waits_for_the_end(gateway: Gateway) -> None:
@@ -133,36 +119,6 @@ async def test_who_joins_a_running_run_sees_what_comes_from_now_on(
     assert events((await joining)[1]) == [("values", {"n": 1})]
 
 
-async def test_a_running_resumable_run_is_replayed_and_then_live(gateway: Gateway) -> None:
-    attempt, path = await running(gateway, stream_resumable=True)
-    live = await gateway.ask("GET", f"{path}/stream", headers={"Last-Event-ID": "-1"})
-    await gateway.watched(attempt.thread)
-    await attempt.emit("values", {"n": 1})
-    await attempt.finish()
-    seen = frames((await live)[1])
-    assert [data for event, data, _ in seen if event == "values"] == [{"n": 0}, {"n": 1}]
-    assert seen[0][0] == "metadata"
-    # The same, ids included, however late.
-    assert await replayed(gateway, path, "0") == seen
-
-
-async def test_replays_of_a_finished_run(gateway: Gateway) -> None:
-    attempt, path = await running(gateway, stream_resumable=True)
-    await attempt.emit("values", *({"n": n} for n in range(1, 700)))  # more than one page of the log
-    await attempt.finish()
-    await gateway.create(attempt.thread)
-    other = await gateway.claim()
-    await other.emit("values", {"other": True})
-    whole = await replayed(gateway, path, "0")
-    assert [event for event, _, _ in whole] == ["metadata"] + ["values"] * 700
-    assert await replayed(gateway, path, "-1") == whole
-    assert await replayed(gateway, path, whole[-3][2]) == whole[-2:]
-    assert await replayed(gateway, path, whole[-1][2]) == []
-    assert await replayed(gateway, path, "garbage") == []
-    assert await replayed(gateway, path) == []
-    await other.finish()
-
-
 async def test_a_finished_run_that_is_not_resumable_is_silent(gateway: Gateway) -> None:
     attempt, path = await running(gateway)
     await attempt.finish()
@@ -187,6 +143,7 @@ async def test_modes_are_chosen_among_those_of_the_run(gateway: Gateway) -> None
     assert await names("stream_mode=updates") == ["updates", "error"]
     assert await names("stream_mode=values") == ["values", "values|sub:1", "error"]
     assert await names("stream_mode=messages&stream_mode=metadata") == ["metadata", "messages/partial", "error"]
+    assert await names("stream_mode=updates,metadata") == ["metadata", "updates", "error"]
     assert await names('stream_mode=["updates","messages-tuple"]') == ["updates", "messages/partial", "error"]
     assert await names("stream_mode=custom") == ["error"]
     for wrong in ("[", "[1]"):
@@ -201,6 +158,24 @@ async def test_a_mode_the_run_does_not_have_is_a_stream_that_just_ends(gateway: 
     await attempt.emit("values", {"n": 1})
     await attempt.finish()
     assert (await joining)[1] == b""
+
+
+async def test_who_sees_nothing_of_a_loud_run_hears_a_heartbeat(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A proxy cut the connection of a reader of one mode while the run sent others."""
+    monkeypatch.setattr(follow, "HEARTBEAT_SECONDS", 0.2)
+    attempt, path = await running(gateway)
+    async with gateway.http.get(f"{path}/stream?stream_mode=custom") as response:
+        beating = asyncio.create_task(response.content.readuntil(b"\r\n\r\n"))
+
+        async def noise() -> bool:
+            await attempt.emit("values", 1)
+            return beating.done()
+
+        await until(noise, "a heartbeat")
+        assert await beating == b": heartbeat\r\n\r\n"
+        await attempt.finish()
 
 
 @pytest.mark.parametrize("kind", ["join", "stream"])

@@ -8,9 +8,9 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from lineshaft.redis import Client
-from lineshaft.settings import Settings
-from lineshaft.threads import ThreadStore
+from lineshaft.config.settings import Settings
+from lineshaft.redis.client import Client
+from lineshaft.threads.thread import ThreadStore
 from lineshaft_api.app import build
 from lineshaft_api.routes import messages
 

@@ -10,8 +10,8 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
-from lineshaft.redis import Client
-from lineshaft.settings import Settings
+from lineshaft.config.settings import Settings
+from lineshaft.redis.client import Client
 from lineshaft_api.app import build
 from lineshaft_api.operation import Reply, ThreadId, operation
 
@@ -34,13 +34,13 @@ class Query(Struct, kw_only=True):
     select: list[str] | UnsetType = UNSET
 
 
-@operation("POST", "/body")
+@operation("POST", "/body", public=True)
 async def post_body(_request: web.Request, body: Body) -> Body:
     """Give back the body."""
     return body
 
 
-@operation("GET", "/query")
+@operation("GET", "/query", public=True)
 async def get_query(_request: web.Request, query: Query) -> Query:
     """Give back the query."""
     return query
@@ -52,18 +52,18 @@ async def get_path(_request: web.Request, thread_id: ThreadId, number: int, name
     return [thread_id, number, name]
 
 
-@operation("DELETE", "/nothing")
+@operation("DELETE", "/nothing", public=True)
 async def delete_nothing(_request: web.Request) -> None:
     """Do nothing."""
 
 
-@operation("GET", "/null")
+@operation("GET", "/null", public=True)
 async def get_null(_request: web.Request) -> Config | None:
     """Give back null."""
     return None
 
 
-@operation("POST", "/reply", also=(202,))
+@operation("POST", "/reply", also=(202,), public=True)
 async def post_reply(_request: web.Request, body: Config) -> Reply[Config]:
     """Give back a header, or an empty answer."""
     if body.recursion_limit is UNSET:
@@ -71,7 +71,7 @@ async def post_reply(_request: web.Request, body: Config) -> Reply[Config]:
     return Reply(body, headers={"Content-Location": "/here"})
 
 
-@operation("GET", "/stream")
+@operation("GET", "/stream", public=True)
 async def get_stream(request: web.Request) -> web.StreamResponse:
     """Stream two lines."""
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})

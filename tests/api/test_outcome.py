@@ -6,8 +6,8 @@ import msgspec
 import pytest
 from msgspec import Raw
 
-from lineshaft.events import GAP, Entry
-from lineshaft.threads import Thread
+from lineshaft.events.log import GAP, Entry
+from lineshaft.threads.thread import Thread
 from lineshaft_api.outcome import Outcome, of_thread
 
 LEFT = {"value": "left?", "id": "1"}

@@ -7,10 +7,16 @@ import signal
 import sys
 import time
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import aiohttp
 import pytest
+
+from lineshaft.redis.client import Client
+from lineshaft.redis.stored_format import FORMAT
+from tests.shared.until import until
 
 
 @dataclass
@@ -19,8 +25,10 @@ class Gateway:
     url: str
 
 
-async def start(uri: str, *flags: str, status_fd: int | None = None) -> asyncio.subprocess.Process:
-    environ = {**os.environ, "REDIS_URI": uri} | ({"LINESHAFT_STATUS_FD": str(status_fd)} if status_fd else {})
+async def start(uri: str, *flags: str, status_fd: int | None = None, **variables: str) -> asyncio.subprocess.Process:
+    environ = {**os.environ, "REDIS_URI": uri, **variables}
+    if status_fd:
+        environ["LINESHAFT_STATUS_FD"] = str(status_fd)
     return await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -41,10 +49,10 @@ async def refusal(uri: str, *flags: str) -> str:
     return line
 
 
-@pytest.fixture
-async def gateway(redis_uri: str) -> AsyncIterator[Gateway]:
+@asynccontextmanager
+async def running(uri: str, **variables: str) -> AsyncIterator[Gateway]:
     read_end, write_end = os.pipe()
-    process = await start(redis_uri, "--port", "0", status_fd=write_end)
+    process = await start(uri, "--port", "0", status_fd=write_end, **variables)
     os.close(write_end)
     with os.fdopen(read_end, "rb") as status:
         event = json.loads(await asyncio.to_thread(status.readline))
@@ -53,6 +61,12 @@ async def gateway(redis_uri: str) -> AsyncIterator[Gateway]:
     if process.returncode is None:
         process.kill()
     await process.communicate()
+
+
+@pytest.fixture
+async def gateway(redis_uri: str) -> AsyncIterator[Gateway]:
+    async with running(redis_uri) as started:
+        yield started
 
 
 async def test_it_says_where_it_listens_and_serves_there(gateway: Gateway) -> None:
@@ -86,7 +100,8 @@ async def test_a_redis_that_is_not_there_is_one_clear_line() -> None:
 async def test_other_machines_are_let_in_only_when_told(redis_uri: str) -> None:
     line = await refusal(redis_uri, "--host", "0.0.0.0", "--port", "0")
     assert line == (
-        "lineshaft gateway: other machines may reach 0.0.0.0, and nobody is asked who they are: --no-auth permits it"
+        "lineshaft gateway: other machines may reach 0.0.0.0, and nobody is asked who they are: "
+        "LINESHAFT_AUTH=keys asks for API keys, --no-auth accepts it"
     )
 
 
@@ -94,3 +109,32 @@ async def test_a_wrong_variable_is_one_clear_line(redis_uri: str, monkeypatch: p
     monkeypatch.setenv("HTTP_MAX_REQUEST_BODY_BYTES", "ten")
     line = await refusal(redis_uri, "--port", "0")
     assert "HTTP_MAX_REQUEST_BODY_BYTES='ten'" in line
+
+
+async def test_it_refuses_data_of_a_newer_version(client: Client, redis_uri: str) -> None:
+    await client.command("SET", client.keys.format(), FORMAT + 1)
+    assert "data of a newer Lineshaft" in await refusal(redis_uri)
+    await client.command("DEL", client.keys.format())
+
+
+HANGING_AUTH = """
+import pathlib, time
+from langgraph_sdk import Auth
+auth = Auth()
+@auth.authenticate
+def who():
+    pathlib.Path(__file__).with_name("asked").touch()
+    time.sleep(3600)
+"""
+
+
+async def test_it_ends_although_the_users_authentication_never_does(redis_uri: str, tmp_path: Path) -> None:
+    (tmp_path / "auth.py").write_text(HANGING_AUTH)
+    section = json.dumps({"path": f"{tmp_path / 'auth.py'}:auth"})
+    variables = {"LANGGRAPH_AUTH": section, "LINESHAFT_GATEWAY_GRACE_SECONDS": "0.2"}
+    async with running(redis_uri, **variables) as gateway, aiohttp.ClientSession() as http:
+        asking = asyncio.create_task(http.post(f"{gateway.url}/threads/search", json={}))
+        await until((tmp_path / "asked").exists, "it is asked")
+        gateway.process.send_signal(signal.SIGTERM)
+        assert await asyncio.wait_for(gateway.process.wait(), 20) == 0  # the thread sleeps for an hour
+        await asyncio.gather(asking, return_exceptions=True)

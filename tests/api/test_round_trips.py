@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from lineshaft.redis import Client
-from lineshaft.wire import Wire
+from lineshaft.redis.client import Client
+from lineshaft.redis.wire import Wire
 
 from .gateway import serving
 

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from msgspec import Raw
 
+from lineshaft.assistants.queries import Queries
+from lineshaft.config.settings import Settings
 from lineshaft.errors import NotFound
 from lineshaft.ids import system_assistant
-from lineshaft.queries import Queries
-from lineshaft.redis import Client
-from lineshaft.settings import Settings
-from lineshaft.threads import ThreadStore
+from lineshaft.redis.client import Client
+from lineshaft.threads.thread import ThreadStore
 
 from .gateway import Gateway, serving
 
@@ -69,6 +69,31 @@ async def test_what_is_refused(gateway: Gateway, body: dict[str, Any], status: i
     for path in (f"/threads/{thread}/runs", f"/threads/{thread}/runs/stream", f"/threads/{thread}/runs/wait"):
         assert said in (await gateway.json("POST", path, status, json=body))["detail"]
     assert await gateway.json("GET", f"/threads/{thread}/runs") == []
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        lambda checkpoint: {"checkpoint_id": checkpoint},
+        lambda checkpoint: {"checkpoint": {"checkpoint_id": checkpoint, "checkpoint_ns": ""}},
+        lambda checkpoint: {"config": {"configurable": {"checkpoint_id": checkpoint}}},
+    ],
+)
+async def test_a_run_from_a_checkpoint_that_is_not_there(gateway: Gateway, client: Client, named: Any) -> None:
+    """It would silently start from an empty state."""
+    thread, unknown, known = await gateway.thread(), str(uuid.uuid4()), str(uuid.uuid4())
+    await client.script(
+        "checkpoint_put", run_id="", token="", owner="", thread_id=thread, ns="", checkpoint_id=known,
+        header=b"h", anatomy_text="\1\1", values=[],
+    )  # fmt: skip
+    for path in (f"/threads/{thread}/runs", f"/threads/{thread}/runs/stream", f"/threads/{thread}/runs/wait"):
+        body = {"assistant_id": "g", **named(unknown)}
+        detail = (await gateway.json("POST", path, 404, json=body))["detail"]
+        assert detail == f"Thread {thread} has no checkpoint {unknown}"
+    assert await gateway.json("GET", f"/threads/{thread}/runs") == []
+    await gateway.json("POST", f"/threads/{thread}/runs", json={"assistant_id": "g", **named(known)})
+    run = await gateway.json("POST", "/runs", json={"assistant_id": "g", **named(unknown)})  # there it means nothing
+    gateway.desk.adopt(run["thread_id"])
 
 
 async def test_a_busy_thread_rejects(gateway: Gateway) -> None:
@@ -217,7 +242,7 @@ async def test_while_redis_takes_nothing_new_the_answer_is_503(gateway: Gateway,
         async with gateway.http.post(f"/threads/{thread}/runs", json={"assistant_id": "g"}) as response:
             assert response.status == 503
             assert response.headers["Retry-After"] == "2"
-            assert (await response.json())["detail"] == "Redis is full"
+            assert (await response.json())["detail"].startswith("Redis is full: ")
     finally:
         await client.redis.config_set("maxmemory", 0)
 

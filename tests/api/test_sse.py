@@ -7,9 +7,9 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from lineshaft.events import GAP, Entry
+from lineshaft.events.log import GAP, Entry
 from lineshaft_api import sse
-from lineshaft_api.context import DRAINING
+from lineshaft_api.context import DRAINING, LEAVING
 from lineshaft_api.follow import Batches
 from tests.shared.until import until
 
@@ -34,6 +34,7 @@ class Site:
         self.ended = asyncio.Event()
         self.app = web.Application()
         self.app[DRAINING] = asyncio.Event()
+        self.app[LEAVING] = asyncio.Event()
         self.app.router.add_get("/", self._handle)
         self.url = ""
 
@@ -134,9 +135,11 @@ async def test_a_client_that_goes_is_fed_no_more(site: Site, http: aiohttp.Clien
 
 
 @pytest.mark.parametrize("busy", [False, True])
-async def test_a_gateway_that_stops_ends_its_streams_in_order(
-    site: Site, http: aiohttp.ClientSession, busy: bool
+@pytest.mark.parametrize("with_ids", [False, True])
+async def test_a_gateway_that_stops_cuts_its_streams_off(
+    site: Site, http: aiohttp.ClientSession, *, busy: bool, with_ids: bool
 ) -> None:
+    """Those that can be resumed at once, for the others it waits. None of them may look complete."""
     closed = asyncio.Event()
 
     async def batches() -> Batches:
@@ -147,12 +150,28 @@ async def test_a_gateway_that_stops_ends_its_streams_in_order(
         finally:
             closed.set()
 
+    site.batches, site.with_ids = batches, with_ids
+    async with http.get(site.url) as response:
+        await response.content.readuntil(b"\r\n\r\n")
+        site.app[LEAVING if not with_ids else DRAINING].set()
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await response.read()
+    assert closed.is_set()
+
+
+async def test_a_stream_that_cannot_be_resumed_may_end_while_the_gateway_stops(
+    site: Site, http: aiohttp.ClientSession
+) -> None:
+    async def batches() -> Batches:
+        yield [METADATA]
+        await site.app[DRAINING].wait()
+        yield [VALUES]
+
     site.batches = batches
     async with http.get(site.url) as response:
         await response.content.readuntil(b"\r\n\r\n")
         site.app[DRAINING].set()
-        assert (await response.read()).replace(sse.frame(METADATA, with_id=False), b"") == b""
-    assert closed.is_set()
+        assert await response.read() == sse.frame(VALUES, with_id=False)
 
 
 async def test_a_failure_cuts_the_stream_off(site: Site, http: aiohttp.ClientSession) -> None:

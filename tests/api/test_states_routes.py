@@ -9,11 +9,11 @@ import msgspec
 import pytest
 from msgspec import Raw
 
+from lineshaft.assistants.queries import Queries, StateQuery
+from lineshaft.config.settings import Settings
 from lineshaft.errors import BadRequest, Conflict, LineshaftError
-from lineshaft.queries import Queries, StateQuery
-from lineshaft.redis import Client
-from lineshaft.settings import Settings
-from lineshaft.thread_state import EMPTY_STATE
+from lineshaft.redis.client import Client
+from lineshaft.threads.state import EMPTY_STATE
 from lineshaft_api.context import QUERIES
 
 from .gateway import Gateway, serving
@@ -79,10 +79,25 @@ async def written_since(client: Client, path: str) -> None:
 async def test_an_empty_thread_needs_no_worker(gateway: Gateway, fresh: str) -> None:
     assert await gateway.json("GET", f"{fresh}/state") == EMPTY
     assert await gateway.json("GET", f"{fresh}/state?subgraphs=true") == EMPTY
-    assert await gateway.json("GET", f"{fresh}/state/{CHECKPOINT}") == EMPTY
     assert await gateway.json("POST", f"{fresh}/state/checkpoint", json={"checkpoint": {}}) == EMPTY
     assert await gateway.json("GET", f"{fresh}/history") == []
     assert await gateway.json("POST", f"{fresh}/history", json={}) == []
+
+
+async def test_an_empty_state_names_the_checkpoint_that_was_asked_for(gateway: Gateway, fresh: str) -> None:
+    place = {"checkpoint_id": "nonsense", "checkpoint_ns": "", "thread_id": fresh.rpartition("/")[2]}
+    expected = {**EMPTY, "checkpoint": place, "checkpoint_id": "nonsense"}
+    assert await gateway.json("GET", f"{fresh}/state/nonsense") == expected
+    asked = {"checkpoint_id": "nonsense", "thread_id": "other"}
+    assert await gateway.json("POST", f"{fresh}/state/checkpoint", json={"checkpoint": asked}) == expected
+
+
+async def test_an_empty_thread_of_a_graph_that_nobody_has(gateway: Gateway) -> None:
+    thread = await gateway.json("POST", "/threads", json={"metadata": {"graph_id": "nowhere"}})
+    path = f"/threads/{thread['thread_id']}"
+    for state in ("state", f"state/{CHECKPOINT}"):
+        assert (await gateway.json("GET", f"{path}/{state}", 404))["detail"] == "Graph 'nowhere' not found"
+    assert await gateway.json("GET", f"{path}/history") == []
 
 
 async def test_the_stored_state_is_served_as_it_is(gateway: Gateway, used: str) -> None:

@@ -7,10 +7,11 @@ from typing import Any
 import aiohttp
 import pytest
 
-from lineshaft.redis import Client
-from lineshaft.settings import Settings
-from lineshaft.threads import ThreadStore
+from lineshaft.config.settings import Settings
+from lineshaft.redis.client import Client
+from lineshaft.threads.thread import ThreadStore
 from lineshaft_api import follow
+from lineshaft_api.context import DRAINING
 from tests.shared.until import until
 
 from .gateway import Attempt, Gateway, events, frames, serving
@@ -189,23 +190,38 @@ async def test_a_client_that_goes_leaves_its_run_alone(gateway: Gateway, kind: s
     await attempt.finish()
 
 
-async def test_a_gateway_that_stops_ends_streams_and_cancels_nothing(gateway: Gateway) -> None:
+async def test_a_gateway_that_stops_cuts_answers_off_and_cancels_nothing(gateway: Gateway) -> None:
+    """No whole answer: its client asks again at the Location."""
     runs = []
-    for kind in ("stream", "wait"):
+    for kind, resumable in (("stream", True), ("stream", False), ("wait", False)):
         thread = await gateway.thread()
-        body = {**BODY, "on_disconnect": "cancel"}
+        body = {**BODY, "on_disconnect": "cancel", "stream_resumable": resumable}
         asking = await gateway.ask("POST", f"/threads/{thread}/runs/{kind}", json=body)
         attempt = await gateway.claim()
         await attempt.emit("values", {"n": 1})
         await gateway.watched(thread)
         runs.append((asking, attempt))
-    (streaming, first), (waiting, second) = runs
-    await gateway.stop()
-    body_of_stream = events((await streaming)[1])
-    assert body_of_stream[:1] == [metadata(first)]
-    # Not a whole answer: who waited asks again at the Location.
-    with pytest.raises((aiohttp.ClientPayloadError, aiohttp.ClientConnectionError)):
-        await waiting
-    for attempt in (first, second):
+    await gateway.cut_off()
+    for asking, attempt in runs:
+        with pytest.raises((aiohttp.ClientPayloadError, aiohttp.ClientConnectionError)):
+            await asking
         assert await gateway.desk.field(attempt.run, "cancel") is None
         await attempt.finish()
+
+
+async def test_a_gateway_that_stops_gives_what_cannot_be_resumed_a_moment_to_end(gateway: Gateway) -> None:
+    runs = []
+    for kind in ("stream", "wait"):
+        thread = await gateway.thread()
+        asking = await gateway.ask("POST", f"/threads/{thread}/runs/{kind}", json=BODY)
+        runs.append((asking, await gateway.claim()))
+        await gateway.watched(thread)
+    stopping = asyncio.create_task(gateway.stop())
+    await until(gateway.runner.app[DRAINING].is_set, "it stops")
+    for _, attempt in runs:
+        await attempt.emit("values", {"n": 1})
+        await attempt.finish()
+    await stopping
+    (streaming, first), (waiting, _) = runs
+    assert events((await streaming)[1]) == [metadata(first), ("values", {"n": 1})]
+    assert (await waiting)[1] == b'{"n":1}'

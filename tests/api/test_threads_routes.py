@@ -2,37 +2,24 @@
 
 import uuid
 from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from lineshaft.redis import Client
-from lineshaft.settings import Settings
+from lineshaft.config.settings import Settings
+from lineshaft.redis.client import Client
 from lineshaft_api.app import build
 from lineshaft_api.routes import threads
 
-Api = TestClient[web.Request, web.Application]
+from .thread_requests import Api, create, refused
 
 
 @pytest.fixture
 async def api(client: Client, settings: Settings) -> AsyncIterator[Api]:
     async with TestClient(TestServer(build(client, settings, threads.OPERATIONS))) as started:
         yield started
-
-
-async def create(api: Api, **fields: Any) -> Any:
-    response = await api.post("/threads", json=fields)
-    assert response.status == 200, await response.text()
-    return await response.json()
-
-
-async def refused(api: Api, method: str, path: str, status: int, **kwargs: Any) -> str:
-    response = await api.request(method, path, **kwargs)
-    assert response.status == status, await response.text()
-    detail: str = (await response.json())["detail"]
-    return detail
 
 
 async def test_a_new_thread(api: Api) -> None:
@@ -72,7 +59,12 @@ async def test_an_id_in_any_spelling_is_one_thread(api: Api) -> None:
         {"ttl": 60},
         {"ttl": {"strategy": "explode"}},
         {"ttl": {"ttl": 1, "strategy": "explode"}},
-        {"supersteps": [{"updates": [{"values": {}, "as_node": "a"}]}]},
+        {"ttl": {"ttl": 1e9}},
+        {"ttl": {"ttl": -1e300}},
+        {"supersteps": [{"updates": [{"values": {}}]}]},
+        {"supersteps": [{"updates": []}]},
+        {"supersteps": [{}]},
+        {"supersteps": [{"updates": [{"as_node": None}]}]},
     ],
 )
 async def test_what_cannot_be_created(api: Api, body: dict[str, Any]) -> None:
@@ -82,6 +74,36 @@ async def test_what_cannot_be_created(api: Api, body: dict[str, Any]) -> None:
 async def test_a_ttl_and_empty_supersteps_are_accepted(api: Api) -> None:
     await create(api, ttl={"ttl": 30}, supersteps=[])
     await create(api, ttl={"ttl": -1.5, "strategy": "keep_latest"})
+
+
+async def test_a_ttl_is_shown_to_those_who_ask(api: Api) -> None:
+    path = f"/threads/{(await create(api, ttl={'ttl': 30}))['thread_id']}"
+    assert "ttl" not in await (await api.get(path)).json()
+    for include in ("ttl", "x, ttl"):
+        body = await (await api.get(path, params={"include": include})).json()
+        ends = datetime.fromisoformat(body["updated_at"]) + timedelta(minutes=30)
+        assert body["ttl"] == {
+            "strategy": "delete",
+            "ttl_minutes": 30,
+            "expires_at": ends.isoformat(timespec="microseconds"),
+        }
+    await api.patch(path, json={"ttl": {"ttl": -1.5, "strategy": "keep_latest"}})
+    body = await (await api.get(path, params={"include": "ttl"})).json()
+    assert (body["ttl"]["strategy"], body["ttl"]["ttl_minutes"]) == ("keep_latest", -1.5)
+    assert body["ttl"]["expires_at"] < body["updated_at"]
+    plain = f"/threads/{(await create(api))['thread_id']}"
+    assert "ttl" not in await (await api.get(plain, params={"include": "ttl"})).json()
+
+
+async def test_metadata_have_limits(api: Api) -> None:
+    path = f"/threads/{(await create(api, metadata={'a': 'x' * 40_000}))['thread_id']}"
+    assert "limit: 163840" in await refused(api, "PATCH", path, 413, json={"metadata": {"b": "x" * 130_000}})
+    assert "limit: 163840" in await refused(api, "POST", "/threads", 413, json={"metadata": {"b": "x" * 170_000}})
+    deep: Any = {}
+    for _ in range(20):
+        deep = {"a": deep}
+    assert "limit: 20 levels" in await refused(api, "POST", "/threads", 422, json={"metadata": deep})
+    await create(api, metadata=deep["a"])
 
 
 async def test_patch(api: Api) -> None:
@@ -105,67 +127,47 @@ async def test_delete(api: Api) -> None:
     assert await refused(api, "DELETE", "/threads/bad", 422) == "Invalid thread ID: must be a UUID"
 
 
-async def test_search_pages_and_selects(api: Api) -> None:
-    made = [(await create(api, metadata={"tag": "t", "i": i}))["thread_id"] for i in range(3)]
-    await create(api, metadata={"tag": "other"})
-    response = await api.post("/threads/search", json={"metadata": {"tag": "t"}, "limit": 2, "select": ["thread_id"]})
-    rows = await response.json()
-    assert (len(rows), {*rows[0]}) == (2, {"thread_id"})
-    assert (response.headers["X-Pagination-Next"], response.headers["X-Pagination-Total"]) == ("2", "3")
-    response = await api.post("/threads/search", json={"metadata": {"tag": "t"}, "limit": 2, "offset": 2})
-    rows += await response.json()
-    assert "X-Pagination-Next" not in response.headers
-    assert response.headers["X-Pagination-Total"] == "3"
-    assert {row["thread_id"] for row in rows} == set(made)
-
-    def search(**body: Any) -> Any:
-        return api.post("/threads/search", json=body)
-
-    assert await (await search(ids=[made[1], made[1].upper()], select=["metadata", "interrupts"])).json() == [
-        {"metadata": {"tag": "t", "i": 1}}
-    ]
-    assert await (await search(status="busy")).json() == []
-    assert len(await (await search(limit=1.0)).json()) == 1
-    by_id = await (await search(sort_by="thread_id", sort_order="asc")).json()
-    assert [row["thread_id"] for row in by_id] == sorted(row["thread_id"] for row in by_id)
+async def test_prune_deletes_threads_and_skips_those_that_are_not_there(api: Api) -> None:
+    ids = [(await create(api))["thread_id"] for _ in range(3)]
+    asked = [ids[0], ids[1].upper(), ids[1], str(uuid.uuid4())]
+    response = await api.post("/threads/prune", json={"thread_ids": asked})
+    assert (response.status, await response.json()) == (200, {"pruned_count": 2})
+    await refused(api, "GET", f"/threads/{ids[0]}", 404)
+    assert (await api.get(f"/threads/{ids[2]}")).status == 200
+    kept = await api.post("/threads/prune", json={"thread_ids": asked[:1] + ids[2:], "strategy": "keep_latest"})
+    assert await kept.json() == {"pruned_count": 1}
+    assert await (await api.post("/threads/prune", json={"thread_ids": []})).json() == {"pruned_count": 0}
 
 
 @pytest.mark.parametrize(
     "body",
     [
-        {"limit": 0},
-        {"limit": 1001},
-        {"limit": "5"},
-        {"limit": None},
-        {"offset": -1},
-        {"sort_by": "metadata"},
-        {"sort_order": "up"},
-        {"select": ["secret"]},
-        {"select": ["error"]},
-        {"metadata": "x"},
-        {"status": "sleepy"},
-        {"ids": ["bad"]},
-        {"values": {"a": 1}},
-        {"extract": {"a": "values.a"}},
+        {},
+        {"thread_ids": None},
+        {"thread_ids": ["bad"]},
+        {"thread_ids": [1]},
+        {"thread_ids": [], "strategy": "burn"},
+        {"thread_ids": [str(uuid.uuid4())] * 1001},
     ],
 )
-async def test_searches_that_cannot_be_done(api: Api, body: dict[str, Any]) -> None:
-    assert await refused(api, "POST", "/threads/search", 422, json=body)
+async def test_what_cannot_be_pruned(api: Api, body: dict[str, Any]) -> None:
+    assert await refused(api, "POST", "/threads/prune", 422, json=body)
 
 
-async def test_an_empty_body_is_not_an_empty_object(api: Api) -> None:
-    await refused(api, "POST", "/threads/search", 422)
-    assert await (await api.post("/threads/search", json={})).json() == []
-
-
-async def test_count(api: Api) -> None:
-    for i in range(3):
-        await create(api, metadata={"even": i % 2 == 0, "list": [i]})
-
-    async def count(**body: Any) -> Any:
-        return await (await api.post("/threads/count", json=body)).json()
-
-    assert await count() == 3
-    assert await count(metadata={"even": True}) == 2
-    assert await count(metadata={"even": True, "list": [2]}, status="idle") == 1
-    await refused(api, "POST", "/threads/count", 422, json={"values": {"a": 1}})
+async def test_copy_and_storage_of_a_thread_without_states(api: Api) -> None:
+    thread = await create(api, metadata={"a": 1, "graph_id": "g"}, ttl={"ttl": 5})
+    copied = await (await api.post(f"/threads/{thread['thread_id']}/copy")).json()
+    assert copied["thread_id"] != thread["thread_id"]
+    assert (copied["metadata"], copied["status"], copied["values"]) == ({"a": 1, "graph_id": "g"}, "idle", None)
+    assert "ttl" in await (await api.get(f"/threads/{copied['thread_id']}", params={"include": "ttl"})).json()
+    assert await (await api.get(f"/threads/{copied['thread_id']}/storage")).json() == {
+        "thread_id": copied["thread_id"],
+        "total_bytes": 0,
+        "checkpoints": {"count": 0, "bytes": 0},
+        "channel_values": {"count": 0, "bytes": 0, "by_channel": {}},
+        "pending_writes": {"count": 0, "bytes": 0},
+    }
+    await refused(api, "POST", f"/threads/{uuid.uuid4()}/copy", 409)
+    await refused(api, "POST", "/threads/bad/copy", 422)
+    await refused(api, "GET", f"/threads/{uuid.uuid4()}/storage", 404)
+    await refused(api, "GET", "/threads/bad/storage", 422)

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from lineshaft.redis import Client
-from lineshaft.settings import Settings
+from lineshaft.config.settings import Settings
+from lineshaft.redis.client import Client
 from lineshaft_api import follow
 
 from .gateway import Gateway, serving

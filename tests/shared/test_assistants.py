@@ -1,15 +1,19 @@
 """The store of assistants: the ones of graphs, created ones, searches."""
 
 import asyncio
+import time
 import uuid
 from typing import Any
 
 import pytest
 
-from lineshaft.assistants import AssistantDoc, AssistantFilter, AssistantStore
+from lineshaft.assistants.assistant import AssistantFilter, AssistantStore
+from lineshaft.assistants.document import AssistantDoc
 from lineshaft.errors import BadRequest, Conflict, Invalid, NotFound
 from lineshaft.ids import system_assistant
-from lineshaft.redis import Client
+from lineshaft.redis.client import Client
+
+from .until import until
 
 
 @pytest.fixture
@@ -85,11 +89,19 @@ async def test_an_id_is_used_once(assistants: AssistantStore) -> None:
     assert again == first
 
 
+async def next_millisecond() -> None:
+    began = time.time_ns() // 1_000_000
+    await until(lambda: time.time_ns() // 1_000_000 > began, "the next millisecond")
+
+
 async def test_search_and_count(client: Client, assistants: AssistantStore) -> None:
     made = []
     for name, graph in (("Beta one", "echo"), ("alpha two", "echo"), ("Gamma", "counter")):
+        await next_millisecond()  # those of one millisecond have no order
         made.append(await assistants.create(AssistantDoc(graph_id=graph, name=name, metadata={"deep": {"x": name}})))
         await redis(client).hset(client.keys.assistant(made[-1].assistant_id), "created", len(made))
+        # Those made in one millisecond would stand in the order of their ids.
+        await redis(client).zadd(client.keys.assistants(), {made[-1].assistant_id: len(made)})
 
     async def names(where: AssistantFilter, **paging: Any) -> list[str]:
         return [row.name for row in (await assistants.search(where, **paging)).rows]

@@ -6,13 +6,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from lineshaft.cancellation import Action, cancel, cancel_all, cancel_some, notifications
 from lineshaft.errors import NotFound
-from lineshaft.redis import Client
-from lineshaft.threads import ThreadStore
+from lineshaft.redis.client import Client
+from lineshaft.runs.cancellation import Action, cancel, cancel_all, cancel_some, notifications
+from lineshaft.threads.thread import ThreadStore
 
 from .runs import Desk
-from .until import until
 
 
 @pytest.fixture
@@ -20,12 +19,6 @@ async def desk(client: Client) -> AsyncIterator[Desk]:
     desk = Desk(client)
     yield desk
     await desk.leave()
-
-
-async def listening(client: Client, worker: str) -> bool:
-    channel = client.keys.worker_channel(worker)
-    answer: list[bytes | int] = await client.command("PUBSUB", "NUMSUB", channel)
-    return answer == [channel.encode(), 1]
 
 
 async def test_what_cannot_be_cancelled(desk: Desk) -> None:
@@ -57,8 +50,8 @@ async def test_a_run_that_is_rolled_back_is_gone_for_everybody(desk: Desk) -> No
 
 async def test_a_worker_is_told_of_its_own_runs_only(desk: Desk) -> None:
     heard = notifications(desk.client, desk.worker)
+    assert not await anext(heard)
     hearing = asyncio.ensure_future(anext(heard))
-    await until(lambda: listening(desk.client, desk.worker), "the worker listens")
     theirs, ours = await desk.open(), await desk.open()
     await desk.create(theirs)
     await desk.lease("other")
@@ -76,10 +69,10 @@ async def test_a_worker_is_told_of_its_own_runs_only(desk: Desk) -> None:
 
 async def test_a_worker_hears_again_after_it_lost_its_connection(desk: Desk) -> None:
     heard = notifications(desk.client, desk.worker)
-    hearing = asyncio.ensure_future(anext(heard))
-    await until(lambda: listening(desk.client, desk.worker), "the worker listens")
+    assert not await anext(heard)
     assert await desk.client.command("CLIENT", "KILL", "TYPE", "pubsub") == 1
-    await until(lambda: listening(desk.client, desk.worker), "the worker listens again")
+    assert not await anext(heard)
+    hearing = asyncio.ensure_future(anext(heard))
     thread = await desk.open()
     await desk.create(thread)
     ((run, token),) = await desk.claim()

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
-from lineshaft.config import Config, load, unused_environment
+from lineshaft.config.langgraph_json import Config, load, unused_environment
+from lineshaft.config.settings import from_environment
 from lineshaft.errors import ConfigError
+from lineshaft.threads.ttl import Ttl
 
 GRAPHS = {"agent": "./agent.py:graph"}
 
@@ -129,6 +131,13 @@ def test_a_json_error_has_its_line_and_column(tmp_path: Path) -> None:
         ({"graphs": GRAPHS, "env": ".env"}, "which does not exist"),
         ({"graphs": GRAPHS, "env": 3}, '"env" must be an object or the path of a .env file, got a number'),
         ({"graphs": GRAPHS, "env": {"A": {}}}, '"env": A must be a string, got an object'),
+        ({"graphs": GRAPHS, "webhooks": []}, '"webhooks": Expected `object`, got `array`'),
+        (
+            {"graphs": GRAPHS, "webhooks": {"url": {"disable_privat_ips": True}}},
+            '"webhooks": Object contains unknown field `disable_privat_ips` - at `$.url`',
+        ),
+        ({"graphs": GRAPHS, "store": ["path"]}, '"store": Expected `object`, got `array`'),
+        ({"graphs": GRAPHS, "store": {"ttl": {"default_ttl": 0}}}, "Expected `float` > 0.0 - at `$.ttl.default_ttl`"),
     ],
 )
 def test_what_cannot_be_used_is_named(tmp_path: Path, document: Any, says: str) -> None:
@@ -176,16 +185,26 @@ def test_a_line_that_is_no_assignment_is_named(tmp_path: Path) -> None:
     assert ".env, line 3: expected KEY=VALUE" in refusal(tmp_path, {"graphs": GRAPHS, "env": ".env"})
 
 
+def test_the_section_on_webhooks_reaches_each_process_by_its_variable(tmp_path: Path) -> None:
+    config = loaded(tmp_path, webhooks={"url": {"disable_loopback": False}}, env={"A": "x"})
+    assert config.unused == []
+    webhooks = from_environment(config.env).langgraph_webhooks
+    assert (webhooks.url.disable_loopback, webhooks.url.require_https) == (False, True)
+    own = loaded(tmp_path, webhooks={}, env={"LANGGRAPH_WEBHOOKS": '{"headers": {"a": "b"}}'})
+    assert from_environment(own.env).langgraph_webhooks.headers == {"a": "b"}
+    with pytest.raises(ConfigError, match="LANGGRAPH_WEBHOOKS='nonsense': JSON is malformed"):
+        from_environment({"LANGGRAPH_WEBHOOKS": "nonsense"})
+
+
 def test_keys_without_effect_get_a_line_each_and_stay_readable(tmp_path: Path) -> None:
     config = loaded(
         tmp_path,
-        **{"$schema": "x", "python_version": "3.12", "auth": {"path": "./auth.py:auth"}, "executor": {"queues": 2}},
+        **{"$schema": "x", "python_version": "3.12", "auth": {"path": "./auth.py:auth"}, "scheduler": {"queues": 2}},
     )
-    assert config.unused_keys == ("python_version", "auth", "executor")
+    assert config.unused_keys == ("python_version", "scheduler")
     assert config.unused == [
         'langgraph.json: "python_version" only matters when an image is built',
-        'langgraph.json: "auth" has no effect in this version of Lineshaft',
-        'langgraph.json: "executor" is not a known key',
+        'langgraph.json: "scheduler" is not a known key',
     ]
     assert config.sections == {"auth": {"path": "./auth.py:auth"}}
 
@@ -209,6 +228,35 @@ def test_variables_of_the_official_server_without_effect_get_a_line_each() -> No
 
 def test_reading_a_config_imports_no_graph_library() -> None:
     check = (
-        "import sys, lineshaft.config; sys.exit(any(m.split('.')[0] in ('langgraph', 'aiohttp') for m in sys.modules))"
+        "import sys, lineshaft.config.langgraph_json; "
+        "sys.exit(any(m.split('.')[0] in ('langgraph', 'aiohttp') for m in sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0
+
+
+def test_the_section_on_the_store_reaches_each_process_by_its_variable(tmp_path: Path) -> None:
+    config = loaded(tmp_path, store={"ttl": {"default_ttl": 5, "sweep_interval_minutes": 60}, "path": "./a.py:store"})
+    assert config.unused == ['langgraph.json: "store.path" has no effect in this version of Lineshaft']
+    ttl = from_environment(config.env).langgraph_store.ttl
+    assert (ttl.default_ttl, ttl.refresh_on_read) == (5, True)
+
+
+def test_how_long_threads_are_kept(tmp_path: Path) -> None:
+    config = loaded(tmp_path, checkpointer={"ttl": {"default_ttl": 60, "sweep_limit": 10}, "path": "./c.py:c"})
+    assert config.unused == ['langgraph.json: "checkpointer.path" has no effect in this version of Lineshaft']
+    assert from_environment(config.env).thread_ttl == Ttl(ttl=60, strategy="delete")
+    other = config.env | {"LANGGRAPH_THREAD_TTL": '{"strategy": "keep_latest", "default_ttl": 5}'}
+    assert from_environment(other).thread_ttl == Ttl(ttl=5, strategy="keep_latest")
+    assert from_environment({}).thread_ttl is None
+    with pytest.raises(ConfigError, match='"checkpointer": Expected `float` > 0'):
+        loaded(tmp_path, checkpointer={"ttl": {"default_ttl": 0}})
+
+
+def test_a_broken_section_in_a_variable_is_named_without_its_values() -> None:
+    for text in (
+        '{"headers": {"x": "a secret of some length, as they are"',
+        '{"headers": "a secret of some length, so long"}',
+    ):
+        with pytest.raises(ConfigError, match="LANGGRAPH_WEBHOOKS") as caught:
+            from_environment({"LANGGRAPH_WEBHOOKS": text})
+        assert "secret" not in str(caught.value)

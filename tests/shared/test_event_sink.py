@@ -7,14 +7,15 @@ from typing import Any
 import msgspec
 import pytest
 
-from lineshaft import event_sink
 from lineshaft.errors import Fenced
-from lineshaft.event_sink import EventSink
-from lineshaft.events import GAP, Entry, EventLog
-from lineshaft.redis import Client
+from lineshaft.events import sink as event_sink
+from lineshaft.events.log import GAP, Entry
+from lineshaft.events.sink import EventSink
+from lineshaft.redis.client import Client
 
 from .runs import Desk
 from .until import until
+from .whole_log import whole_log
 
 Append = Callable[..., Awaitable[Any]]
 
@@ -36,11 +37,11 @@ class Held:
 
     async def log(self) -> list[Entry]:
         """What is in the log behind the claim's `metadata`."""
-        return (await EventLog(self.client).read(self.thread, "0-0", 10_000))[1:]
+        return (await whole_log(self.client, self.thread))[1:]
 
     async def lose(self) -> None:
         """Another worker gets the run."""
-        await self.client.script("run_hand_back", run_id=self.run, token=self.token, delay=0)
+        await self.client.script("run_hand_back", run_id=self.run, token=self.token)
 
 
 @pytest.fixture
@@ -259,3 +260,16 @@ async def test_an_append_repeated_after_a_lost_answer_adds_nothing(held: Held) -
     await until(lambda: held.sink._batch == 1 and not held.sink._buffer, "an append")
     await held.sink.discard()
     assert [len(e.data) for e in await held.log()] == [1, 300_000]
+
+
+@pytest.mark.usefixtures("never_by_time")
+async def test_no_append_is_of_very_many_events(held: Held) -> None:
+    """A node that emits without a pause fills the buffer; appending all of that held Redis up for everybody."""
+    for n in range(1_000):
+        held.sink._buffer.append(("values", b"%d" % n))
+        held.sink._bytes += len(b"%d" % n)
+    await held.sink.put("values", b"1000")
+    rest = await held.sink.close()
+    assert held.appends and max(held.appends) <= 256
+    assert len(rest) // 3 <= 256
+    assert [int(e.data) for e in await held.log()] + [int(data) for data in rest[2::3]] == list(range(1_001))

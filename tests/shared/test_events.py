@@ -5,9 +5,10 @@ from collections.abc import AsyncIterator
 import msgspec
 import pytest
 
-from lineshaft.events import GAP, Entry, EventLog, client_id, is_later, redis_id
-from lineshaft.redis import Client
-from lineshaft.threads import ThreadStore
+from lineshaft.errors import NotFound
+from lineshaft.events.log import GAP, Entry, EventLog, client_id, is_later, redis_id
+from lineshaft.redis.client import Client
+from lineshaft.threads.thread import ThreadStore
 
 from .runs import Desk
 
@@ -125,7 +126,37 @@ async def test_what_expired_with_the_log_is_not_counted_any_more(client: Client,
     await client.command("HSET", client.keys.thread(writer.thread), "log_bytes", LOG_BYTES)
     await client.command("DEL", client.keys.thread_events(writer.thread))
     await writer.append("1", "2")
-    assert shown(await EventLog(client).read(writer.thread, "0-0")) == [("values", "1"), ("values", "2")]
+    gap, *left = await EventLog(client).read(writer.thread, "0-0")
+    assert gap.event == GAP
+    assert shown(left) == [("values", "1"), ("values", "2")]
+    assert int(await client.command("HGET", client.keys.thread(writer.thread), "log_bytes")) < 100
+
+
+async def test_readers_of_a_log_that_has_expired_are_told(client: Client, desk: Desk, writer: Writer) -> None:
+    log = EventLog(client)
+    await writer.append("1", "2")
+    await desk.finish(writer.run, writer.token)
+    seen = await log.read(writer.thread, "0-0")
+    await client.command("DEL", client.keys.thread_events(writer.thread))  # as Redis does when its time has come
+    newest = seen[-1].id
+    assert [(e.event, e.id) for e in await log.read(writer.thread, seen[1].id)] == [(GAP, newest)]
+    assert await log.read(writer.thread, newest) == []
+    # Also when a later run has begun another.
+    await desk.create(writer.thread)
+    ((run, token),) = await desk.claim()
+    assert [e.event for e in await log.read(writer.thread, seen[1].id)] == [GAP, "metadata"]
+    assert [e.event for e in await log.read(writer.thread, newest)] == ["metadata"]
+    await desk.finish(run, token)
+
+
+async def test_the_newest_entry(client: Client, desk: Desk, writer: Writer) -> None:
+    log = EventLog(client)
+    await writer.append("1")
+    last = (await log.read(writer.thread, "0-0"))[-1].id
+    assert client_id(await log.newest(writer.thread)) == last
+    assert await log.newest(await desk.open()) == "0-0"
+    with pytest.raises(NotFound):
+        await log.newest("unknown")
 
 
 async def test_the_log_outlives_its_last_run_for_a_while_and_the_next_run_lifts_that(

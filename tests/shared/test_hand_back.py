@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from lineshaft.cancellation import cancel
-from lineshaft.redis import Client
+from lineshaft.redis.client import Client
+from lineshaft.runs.cancellation import cancel
 
 from .runs import Desk
 
@@ -21,7 +21,7 @@ async def test_a_run_that_is_handed_back_goes_before_those_that_came_later(desk:
     first = await desk.create(await desk.open())
     ((_, token),) = await desk.claim()
     second = await desk.create(await desk.open())
-    await desk.client.script("run_hand_back", run_id=first, token=token, delay=0)
+    await desk.client.script("run_hand_back", run_id=first, token=token)
     assert [run for run, _ in await desk.claim()] == [first, second]
 
 

@@ -5,9 +5,9 @@ import inspect
 import arq.constants
 import pytest
 
-from lineshaft.keys import Keys
-from lineshaft.redis import Client
-from lineshaft.script import _key_functions
+from lineshaft.redis.client import Client
+from lineshaft.redis.keys import Keys
+from lineshaft.redis.script import _key_functions
 
 NAMES = sorted(name for name, _ in inspect.getmembers(Keys, inspect.isfunction) if name != "__init__")
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from lineshaft.errors import Invalid, NotFound
-from lineshaft.messages import MessageStore, NewMessage
-from lineshaft.redis import Client
-from lineshaft.threads import ThreadStore
+from lineshaft.errors import Invalid, NotFound, TooLarge, TooMany
+from lineshaft.redis.client import Client
+from lineshaft.threads.messages import MessageStore, NewMessage
+from lineshaft.threads.thread import ThreadStore
 
 
 @pytest.fixture
@@ -78,8 +78,8 @@ async def test_posting_moves_updated_at(client: Client, messages: MessageStore, 
 
 
 async def test_the_same_call_again_adds_nothing(client: Client, thread_id: str) -> None:
-    assert await client.script("message_post", thread_id=thread_id, message="m") == 1
-    assert await client.script("message_post", thread_id=thread_id, message="m") == 0
+    for _ in range(2):
+        assert await client.script("message_post", thread_id=thread_id, message="m", most=100, request="q") == 1
     assert await redis(client).llen(client.keys.thread_inbox(thread_id)) == 1
 
 
@@ -113,3 +113,26 @@ async def test_concurrent_posts_all_arrive(messages: MessageStore, thread_id: st
     )  # fmt: skip
     rows = (await messages.list(thread_id)).rows
     assert {row["content"] for row in rows} == {str(i) for i in range(30)}
+
+
+async def test_messages_that_are_too_large_or_too_many(messages: MessageStore, thread_id: str) -> None:
+    """A run takes them all in one script, and Redis does nothing else meanwhile."""
+    with pytest.raises(TooLarge, match="limit: 1048576"):
+        await messages.post(thread_id, NewMessage(role="user", content="x" * 1024 * 1024))
+    text = "x" * 1_000_000
+    for _ in range(8):
+        await messages.post(thread_id, NewMessage(role="user", content=text))
+    with pytest.raises(TooMany, match="start a run that takes them"):
+        await messages.post(thread_id, NewMessage(role="user", content=text))
+    assert len((await messages.list(thread_id)).rows) == 8
+    await messages.post(thread_id, NewMessage(role="user", content="there is room for this"))
+
+
+async def test_a_thread_on_which_nothing_runs_takes_a_bounded_number(
+    client: Client, messages: MessageStore, thread_id: str
+) -> None:
+    await redis(client).rpush(client.keys.thread_inbox(thread_id), *(["{}"] * 999))
+    await messages.post(thread_id, NewMessage(role="user", content="the thousandth"))
+    with pytest.raises(TooMany, match="1000 messages wait on this thread already"):
+        await messages.post(thread_id, NewMessage(role="user", content="one more"))
+    assert await redis(client).llen(client.keys.thread_inbox(thread_id)) == 1000

@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from lineshaft.errors import Conflict, NotFound
-from lineshaft.redis import Client
-from lineshaft.threads import ThreadStore
+from lineshaft.redis.client import Client
+from lineshaft.threads.thread import ThreadStore
 
 from .runs import Desk
 from .until import until

@@ -3,22 +3,18 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
+import redis.exceptions as rx
 from msgspec import Raw
 
-from lineshaft.errors import (
-    BadRequest,
-    Conflict,
-    Fenced,
-    Invalid,
-    LineshaftError,
-    NotFound,
-    Unavailable,
-)
-from lineshaft.queries import Queries, StateQuery
-from lineshaft.redis import Client
+from lineshaft.assistants.queries import Queries, StateQuery
+from lineshaft.config.settings import Settings
+from lineshaft.errors import BadRequest, Conflict, Fenced, Invalid, LineshaftError, NotFound, Unavailable
+from lineshaft.redis.client import Client
 
+from .failing_wire import MOMENTS, Moment, failing
 from .until import until
 
 
@@ -81,7 +77,7 @@ async def test_without_a_worker_the_asker_hears_so_in_time(client: Client, asker
     began = time.monotonic()
     with pytest.raises(Unavailable, match="No worker") as caught:
         await asker.ask("state", "t", "chat")
-    assert 1 < time.monotonic() - began < 3
+    assert 1 < time.monotonic() - began < 4  # seconds; an asker's own patience is 5
     assert caught.value.retry_after == 5
     # The offers are left, the question is not: who pops one finds nothing to do.
     assert await client.command("LLEN", client.keys.queries()) >= 2
@@ -135,3 +131,51 @@ async def test_lost_connections_do_not_lose_the_question(asker: Queries, worker:
     await client.command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
     await worker.answer(query, Raw(b"3"))
     assert bytes(await asking) == b"3"
+
+
+class Forgetful:
+    """A client for pops that loses the first answer that is not empty, with its connection."""
+
+    def __init__(self, blocking: Any) -> None:
+        self._blocking = blocking
+        self.lost = False
+
+    def __getattr__(self, name: str) -> Any:
+        async def call(*args: Any, **options: Any) -> Any:
+            answer = await getattr(self._blocking, name)(*args, **options)
+            if answer and not self.lost:
+                self.lost = True
+                raise rx.ConnectionError("gone")
+            return answer
+
+        return call
+
+
+async def test_an_answer_lost_on_its_way_to_the_asker_comes_again(client: Client, worker: Queries) -> None:
+    """It was popped and gone: the asker was told that a change had failed which had been made."""
+    blocking = client.blocking()
+    forgetful = Forgetful(blocking)
+    asking = ask(Queries(client, forgetful, patience=1.2))
+    await worker.answer(await taken(worker), Raw(b"4"))
+    assert bytes(await asking) == b"4"
+    assert forgetful.lost
+    await blocking.aclose()
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+async def test_a_worker_knows_that_it_has_taken_a_question(
+    settings: Settings, asker: Queries, client: Client, moment: Moment
+) -> None:
+    """Asked again after a lost answer it found that somebody had the question, and nobody answered it."""
+    failing_client, wire = failing(settings)
+    blocking = client.blocking()
+    worker = Queries(failing_client, blocking)
+    asking = ask(asker)
+    wire.fail(1, moment)
+    query = await worker.take("w")
+    assert query is not None
+    assert wire.failed
+    await worker.answer(query, Raw(b"5"))
+    assert bytes(await asking) == b"5"
+    await blocking.aclose()
+    await failing_client.close()

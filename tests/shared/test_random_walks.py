@@ -1,190 +1,159 @@
-"""Random walks through the real scripts, with the invariants of the queue checked after every step.
+"""Random walks through the real scripts and through a model of them: both must answer each step alike, and hold the
+same after it.
 
-Two threads, three workers, every strategy, cancels, crashes, hand-backs, state changes, and tokens kept too
-long. hypothesis chooses the steps, and shrinks a walk that breaks something to its shortest form.
+Four threads, three workers, two queues, every strategy, priorities, tenants, with a limit and without; cancels,
+crashes, leases that end, hand-backs, runs that are due later, pauses, state changes, and tokens kept too long.
+hypothesis chooses the steps, and shrinks a walk that breaks something to its shortest form.
 """
 
 import asyncio
-import itertools
 from collections.abc import Coroutine
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
-from lineshaft.cancellation import cancel
-from lineshaft.errors import Conflict, Fenced, NotFound
-from lineshaft.redis import Client
-from lineshaft.runs import TERMINAL
-from lineshaft.settings import Settings
-from lineshaft.threads import ThreadStore
+from lineshaft.config.settings import Settings
+from lineshaft.redis.client import Client
+from lineshaft.runs.cancellation import cancel
+from lineshaft.threads.thread import ThreadStore
 
+from .queue_model import QueueModel
 from .runs import Desk
+from .twins import HOUR, Twins
 
 WORKERS = ("w0", "w1", "w2")
+THREADS = ("t0", "t1", "t2", "t3")
+STRATEGIES = ("enqueue", "reject", "interrupt", "rollback")
 
 
 class Walk(RuleBasedStateMachine):
-    """The model: which runs were made, what each worker believes to hold, and what a run's end was."""
+    """One walk; every step is compared with the model's."""
 
     uri = ""
+    limit = 0  # of runs at once
 
     def __init__(self) -> None:
         super().__init__()
         self.loop = asyncio.new_event_loop()
         self.client = Client(Settings(redis_uri=self.uri))
-        self.desk = Desk(self.client)
-        self.runs: dict[str, str] = {}  # run -> thread
-        self.tokens: list[tuple[str, str]] = []  # all that were ever given out
-        self.ended: dict[str, str] = {}
-        self.epochs: dict[str, int] = {}
-        self.locks = itertools.count()
-        self.open_locks: list[tuple[str, str]] = []
+        desk = Desk(self.client)
         self.do(self.client.command("FLUSHALL"))
-        self.threads = [self.do(self.desk.open()) for _ in range(2)]
+        threads = {name: self.do(desk.open()) for name in THREADS}
+        self.twins = Twins(self.client, QueueModel(list(THREADS), list(WORKERS), self.limit), threads)
         for worker in WORKERS:
-            self.do(self.desk.lease(worker))
+            self.do(desk.lease(worker, HOUR))
+        self.locks: list[str] = []
+        self.steps = 0
 
     def do(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         return self.loop.run_until_complete(coroutine)
 
-    def attempt(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
-        """A step that the scripts may refuse."""
-        try:
-            return self.do(coroutine)
-        except (Conflict, Fenced, NotFound):
-            return None
+    def step(self, *step: Any) -> Any:
+        self.steps += 1
+        answer = self.do(self.twins.step(*step))
+        self.do(self.twins.compare())
+        return answer
 
-    @rule(thread=st.integers(0, 1), strategy=st.sampled_from(["enqueue", "reject", "interrupt", "rollback"]))
-    def create(self, thread: int, strategy: str) -> None:
-        run = self.attempt(self.desk.create(self.threads[thread], multitask_strategy=strategy))
-        if run:
-            self.runs[run] = self.threads[thread]
+    def token(self, data: st.DataObject) -> Any:
+        return data.draw(st.sampled_from(sorted(token for token in self.twins.tokens if token[0] not in self.locks)))
+
+    @rule(data=st.data(), thread=st.sampled_from(THREADS), strategy=st.sampled_from(STRATEGIES))
+    def create(self, data: st.DataObject, thread: str, strategy: str) -> None:
+        self.create_on(thread, strategy, data)
+
+    @rule(data=st.data(), most=st.integers(2, 4))
+    def create_some(self, data: st.DataObject, most: int) -> None:
+        for thread in THREADS[:most]:
+            self.create_on(thread, "enqueue", data)
+
+    def create_on(self, thread: str, strategy: str, data: st.DataObject) -> None:
+        choice = {
+            "later": data.draw(st.integers(0, 5)) == 5,
+            "queue": data.draw(st.sampled_from(["runs", "runs", "runs", "batch"])),
+            "priority": data.draw(st.sampled_from([0, 0, 0, 5, -5])),
+            "tenant": data.draw(st.sampled_from(["", "", "a"])),
+        }
+        self.step("create", f"r{len(self.twins.ids)}.{self.steps}", thread, strategy, choice)
 
     @rule(worker=st.sampled_from(WORKERS), room=st.integers(1, 3))
     def claim(self, worker: str, room: int) -> None:
-        self.tokens += self.do(self.desk.claim(room, worker=worker, request=f"r{len(self.tokens)}{worker}"))
+        self.step("claim", worker, room)
 
-    @precondition(lambda self: self.tokens)
+    @precondition(lambda self: any(token[0] not in self.locks for token in self.twins.tokens))
     @rule(data=st.data(), status=st.sampled_from(["success", "error"]))
     def finish(self, data: st.DataObject, status: str) -> None:
         """By whoever once had a token; what it says of a cancel that it did not know, it does, and says again."""
-        run, token = data.draw(st.sampled_from(self.tokens))
-        answer = self.attempt(self.desk.finish(run, token, status))
+        token = self.token(data)
+        answer = self.step("finish", token, status, "")
         if answer in {"interrupt", "rollback"}:
-            self.attempt(self.desk.finish(run, token, "interrupted", handled=answer))
+            self.step("finish", token, "interrupted", answer)
 
-    @precondition(lambda self: self.tokens)
+    @precondition(lambda self: any(token[0] not in self.locks for token in self.twins.tokens))
     @rule(data=st.data())
     def write(self, data: st.DataObject) -> None:
-        run, token = data.draw(st.sampled_from(self.tokens))
-        self.attempt(
-            self.client.script(
-                "checkpoint_put", run_id=run, token=token, owner=run, thread_id=self.runs[run], ns="",
-                checkpoint_id=f"c{len(self.tokens)}", header=b"h", anatomy_text="\1\1", values=[],
-            )
-        )  # fmt: skip
+        self.step("write", self.token(data))
 
-    @precondition(lambda self: self.tokens)
-    @rule(data=st.data())
-    def hand_back(self, data: st.DataObject) -> None:
-        run, token = data.draw(st.sampled_from(self.tokens))
-        self.attempt(self.client.script("run_hand_back", run_id=run, token=token, delay=0))
+    @precondition(lambda self: any(token[0] not in self.locks for token in self.twins.tokens))
+    @rule(data=st.data(), put_off=st.booleans())
+    def hand_back(self, data: st.DataObject, put_off: bool) -> None:
+        self.step("hand_back", self.token(data), put_off)
 
     @rule(worker=st.sampled_from(WORKERS), crashed=st.booleans())
-    def leave(self, worker: str, crashed: bool) -> None:
-        self.do(self.client.script("worker_release", worker=worker, crashed=crashed, max_crashes=3))
-        self.do(self.desk.lease(worker))
+    def release(self, worker: str, crashed: bool) -> None:
+        self.step("release", worker, crashed)
 
-    @precondition(lambda self: self.runs)
+    @rule(worker=st.sampled_from(WORKERS))
+    def expire(self, worker: str) -> None:
+        self.step("expire", worker)
+
+    @rule(worker=st.sampled_from(WORKERS))
+    def renew(self, worker: str) -> None:
+        self.step("renew", worker)
+
+    @rule(queue=st.sampled_from(["runs", "batch"]), is_pause=st.booleans())
+    def control(self, queue: str, is_pause: bool) -> None:
+        self.step("pause" if is_pause else "resume", queue)
+
+    @rule()
+    def pass_an_hour(self) -> None:
+        self.step("pass_an_hour")
+
+    @precondition(lambda self: self.twins.ids)
     @rule(data=st.data(), action=st.sampled_from(["interrupt", "rollback"]))
-    def cancel(self, data: st.DataObject, action: Any) -> None:
-        run = data.draw(st.sampled_from(sorted(self.runs)))
-        self.attempt(cancel(self.client, self.runs[run], run, action, "walk"))
+    def cancel(self, data: st.DataObject, action: str) -> None:
+        self.step("cancel", data.draw(st.sampled_from(sorted(self.twins.ids))), action)
 
-    @rule(thread=st.integers(0, 1), worker=st.sampled_from(WORKERS))
-    def lock(self, thread: int, worker: str) -> None:
-        lock = f"q{next(self.locks)}"
-        self.do(self.client.command("SET", self.client.keys.query(lock), "?", "EX", 60))
-        token = self.attempt(
-            self.client.script("state_lock", lock_id=lock, thread_id=self.threads[thread], worker=worker, query_id=lock)
-        )
-        if token:
-            self.open_locks.append((lock, token.decode()))
+    @rule(thread=st.sampled_from(THREADS), worker=st.sampled_from(WORKERS))
+    def lock(self, thread: str, worker: str) -> None:
+        name = f"q{self.steps}"
+        if self.step("lock", name, thread, worker) is None:
+            self.locks.append(name)
 
-    @precondition(lambda self: self.open_locks)
+    @precondition(lambda self: self.locks)
     @rule(data=st.data(), gives_up=st.booleans())
     def unlock(self, data: st.DataObject, gives_up: bool) -> None:
-        lock, token = data.draw(st.sampled_from(self.open_locks))
-        if gives_up:
-            self.do(self.client.script("query_give_up", query_id=lock))
+        name = data.draw(st.sampled_from(self.locks))
+        if not gives_up:
+            self.step("unlock", name)
             return
-        self.attempt(
-            self.client.script(
-                "state_unlock", lock_id=lock, token=token, rev=1, thread_status="idle", state=b"{}", interrupts=b"{}",
-                forget="",
-            )
-        )  # fmt: skip
-
-    @invariant()
-    def nothing_is_lost_or_twice(self) -> None:
-        keys = self.client.keys
-        ask = self.client.command
-        queue = {run.decode() for run in self.do(ask("ZRANGE", keys.queue("runs"), 0, -1))}
-        held = {
-            run.decode(): worker for worker in WORKERS for run in self.do(ask("SMEMBERS", keys.worker_runs(worker)))
-        }
-        placed: dict[str, str] = {}
-        for thread in self.threads:
-            active, queued, shown = self.do(ask("HMGET", keys.thread(thread), "active", "queued", "shown"))
-            waiting = [run.decode() for run in self.do(ask("ZRANGE", keys.thread_waiting(thread), 0, -1))]
-            # One run of a thread is in the queue at most: the active one, or the first that waits.
-            mine = {run for run in queue if self.runs[run] == thread}
-            if active:
-                holder = active.decode()
-                assert queued is None
-                assert holder in held
-                assert mine == ({holder} if holder in self.runs else set())
-                placed[holder] = "active"
-            else:
-                assert mine == set(waiting[:1])
-                assert (queued.decode() if queued else None) == (waiting[0] if waiting else None)
-            placed |= dict.fromkeys(waiting, "waiting")
-            assert (shown == b"busy") == bool(active or waiting)
-        for run, thread in self.runs.items():
-            fields = self.do(ask("HMGET", keys.run(run), "status", "token", "worker", "epoch", "cancel"))
-            status, token, worker = [value.decode() if value else "" for value in fields[:3]]
-            ends = [data for event, data in self.do(self.desk.log(thread, run)) if event == "end"]
-            if not status or status in TERMINAL:
-                # It has ended once, and is in no place any more.
-                assert len(ends) == 1
-                assert self.ended.setdefault(run, status) == status
-                assert run not in placed
-                assert run not in held
-                assert not self.do(ask("EXISTS", keys.job(run), keys.in_progress(run)))
-                continue
-            assert run not in self.ended
-            assert ends == []
-            assert self.do(ask("EXISTS", keys.job(run)))
-            assert placed[run] == ("active" if status == "running" else "waiting")
-            assert (held.get(run) or "") == worker
-            assert bool(token) == bool(worker) == (status == "running")
-            epoch = int(fields[3])
-            assert epoch >= self.epochs.get(run, 0)
-            self.epochs[run] = epoch
+        self.do(self.twins.give_up(name))
+        self.do(self.twins.compare())
 
     def teardown(self) -> None:
         self.do(self.client.close())
         self.loop.close()
 
 
-def test_no_walk_breaks_the_queue(redis_uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("limit", [0, 1])
+def test_no_walk_breaks_the_queue(redis_uri: str, monkeypatch: pytest.MonkeyPatch, limit: int) -> None:
     monkeypatch.setattr(Walk, "uri", redis_uri)
+    monkeypatch.setattr(Walk, "limit", limit)
     machine: Any = Walk.TestCase
     machine.settings = settings(
-        max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+        max_examples=40, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
     )
     machine().runTest()
 

@@ -4,13 +4,14 @@ from typing import Any
 
 import msgspec
 
-from lineshaft.run_config import Effective, effective
-from lineshaft.run_request import RunCreate, accept
+from lineshaft.runs.config import Effective, effective
+from lineshaft.runs.request import RunCreate, RunUser, accept
+from lineshaft.webhooks.policy import WebhookConfig
 
 
 def merged(assistant: dict[str, Any] | None = None, thread: dict[str, Any] | None = None, **fields: Any) -> Effective:
     request = msgspec.json.decode(msgspec.json.encode({"assistant_id": "g", **fields}), type=RunCreate)
-    spec, _ = accept(request, stateless=False, request_id="q", requested_ms=5)
+    spec, _ = accept(request, stateless=False, request_id="q", requested_ms=5, webhooks=WebhookConfig())
     spec.assistant_id = "a"
     doc = msgspec.json.encode({"graph_id": "g", "name": "n", **(assistant or {})})
     thread_metadata = msgspec.json.encode(thread) if thread is not None else b""
@@ -92,3 +93,26 @@ def test_tags_and_limits_of_the_run_replace_the_assistants() -> None:
     found = merged(assistant, config={"tags": [], "recursion_limit": 9})
     assert (found.config["tags"], found.config["recursion_limit"]) == ([], 9)
     assert found.config["configurable"]["k"] == 1
+
+
+def test_a_graph_may_read_where_to_trace_to() -> None:
+    own = {"__langsmith_example_id__": "mine"}
+    found = merged(langsmith_tracer={"project_name": "p"}, config={"configurable": own})
+    named = {k: v for k, v in found.config["configurable"].items() if k.startswith("__langsmith")}
+    assert named == {"__langsmith_project__": "p", "__langsmith_example_id__": None}
+    assert "__langsmith_project__" not in merged().config["configurable"]
+
+
+def test_a_graph_is_told_who_asked_for_its_run_in_both_ways_of_reading() -> None:
+    user = RunUser("ann", ["p"], {"identity": "ann", "team": "red"})
+    forged = {"langgraph_auth_user_id": "bob", "langgraph_auth_user": {"identity": "bob"}}
+    spec, _ = accept(
+        RunCreate(assistant_id="g", context=forged),
+        stateless=False, request_id="q", requested_ms=5, webhooks=WebhookConfig(), user=user,
+    )  # fmt: skip
+    doc = msgspec.json.encode({"context": forged, "config": {"configurable": forged}})
+    found = effective(spec, doc, b"", run_id="r", thread_id="t", graph_id="g").config["configurable"]
+    assert found["langgraph_auth_user"]["team"] == found["langgraph_auth_user"].team == "red"
+    assert not hasattr(found["langgraph_auth_user"], "token")
+    names = ("user_id", "langgraph_auth_user_id", "langgraph_auth_permissions")
+    assert [found[name] for name in names] == ["ann", "ann", ["p"]]

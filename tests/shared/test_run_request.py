@@ -6,14 +6,15 @@ import msgspec
 import pytest
 
 from lineshaft.errors import BadRequest, Invalid
-from lineshaft.run_request import Checkpoint, RunCreate, RunInput, RunSpec, accept
+from lineshaft.runs.request import Checkpoint, RunCreate, RunInput, RunSpec, accept
+from lineshaft.webhooks.policy import WebhookConfig
 
 CHECKPOINT = "1ef663ba-28fe-6528-8002-5a559208592c"
 
 
 def accepted(*, stateless: bool = False, **fields: Any) -> tuple[RunSpec, RunInput]:
     request = msgspec.json.decode(msgspec.json.encode({"assistant_id": "g", **fields}), type=RunCreate)
-    return accept(request, stateless=stateless, request_id="q", requested_ms=5)
+    return accept(request, stateless=stateless, request_id="q", requested_ms=5, webhooks=WebhookConfig())
 
 
 def spec(**fields: Any) -> RunSpec:
@@ -51,7 +52,13 @@ def test_what_is_kept_with_the_run_survives_its_encoding() -> None:
 
 def test_input_is_not_read_only_passed_on() -> None:
     body = b'{"assistant_id":"g","input":{"big":18446744073709551617,"list":[],"text":"\xc3\xa9"}}'
-    _, run_input = accept(msgspec.json.decode(body, type=RunCreate), stateless=False, request_id="", requested_ms=0)
+    _, run_input = accept(
+        msgspec.json.decode(body, type=RunCreate),
+        stateless=False,
+        request_id="",
+        requested_ms=0,
+        webhooks=WebhookConfig(),
+    )
     assert bytes(run_input.input) == '{"big":18446744073709551617,"list":[],"text":"é"}'.encode()
 
 
@@ -91,7 +98,7 @@ def test_values_that_are_refused_when_decoded(fields: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"webhook": "http://x"}, "webhook is not supported yet"),
+        ({"webhook": "/hook"}, "webhook: give a whole URL that begins with https:// or http://"),
         ({"checkpoint_id": "x"}, "Invalid checkpoint ID: must be a UUID"),
         ({"command": {"resumes": 1}}, "command: unknown field 'resumes'; use update, resume or goto"),
         ({"command": {"resume": None}}, "command: it is empty"),

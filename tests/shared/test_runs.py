@@ -7,16 +7,16 @@ from typing import Any
 import msgspec
 import pytest
 
-from lineshaft.assistants import AssistantStore
-from lineshaft.cancellation import cancel
-from lineshaft.errors import Conflict, Invalid, NotFound, TooMany
-from lineshaft.graphs import GraphDescriptor, GraphRegistry
+from lineshaft.assistants.assistant import AssistantStore
+from lineshaft.assistants.graphs import GraphDescriptor, GraphRegistry
+from lineshaft.config.settings import Settings
+from lineshaft.errors import Conflict, Invalid, NotFound, TooLarge, TooMany
 from lineshaft.ids import system_assistant
-from lineshaft.redis import Client
-from lineshaft.run_request import RunCreate
-from lineshaft.runs import Created, Run, RunStore
-from lineshaft.settings import Settings
-from lineshaft.threads import ThreadStore
+from lineshaft.redis.client import Client
+from lineshaft.runs.cancellation import cancel
+from lineshaft.runs.request import RunCreate
+from lineshaft.runs.run import Created, Run, RunStore
+from lineshaft.threads.thread import ThreadStore
 
 from .runs import Desk
 
@@ -268,3 +268,8 @@ async def test_a_thread_keeps_its_newest_runs(redis_uri: str, client: Client) ->
     assert await client.command("EXISTS", *(client.keys.run(run) for run in runs[:3])) == 0
     await desk.leave()
     await few.close()
+
+
+async def test_what_a_run_carries_besides_its_input_has_a_limit(desk: Desk) -> None:
+    with pytest.raises(TooLarge, match="limit: 1048576"):
+        await desk.create(await desk.open(), context={"a": "x" * 1024 * 1024})

@@ -6,7 +6,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 
-async def until(condition: Callable[[], bool | Awaitable[bool]], what: str, seconds: float = 10) -> None:
+async def until(condition: Callable[[], bool | Awaitable[bool]], what: str, seconds: float = 60) -> None:
     """Return as soon as `condition` holds; fails after `seconds`."""
     deadline = time.monotonic() + seconds
     while True:

@@ -5,11 +5,11 @@ from typing import Any
 
 import msgspec
 
+from lineshaft.assistants.queries import Kind, StateQuery
 from lineshaft.errors import LineshaftError
 from lineshaft.ids import uuid7
-from lineshaft.queries import Kind, StateQuery
-from lineshaft.redis import Client
-from lineshaft.thread_state import stored_state
+from lineshaft.redis.client import Client
+from lineshaft.threads.state import stored_state
 from lineshaft_worker.control import States
 from lineshaft_worker.graphs import Graphs
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from langgraph.checkpoint.memory import InMemorySaver
 
-from lineshaft.redis import Client
+from lineshaft.redis.client import Client
 from lineshaft_worker.graphs import Graphs
 
 from . import run_graphs

@@ -8,8 +8,8 @@ import msgspec
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.runtime import RunControl
 
-from lineshaft.run_config import effective
-from lineshaft.run_request import Command, RunInput, RunSpec
+from lineshaft.runs.config import effective
+from lineshaft.runs.request import Command, RunInput, RunSpec
 from lineshaft_worker.attempt import Plan, plan
 from lineshaft_worker.claim import Claim
 from lineshaft_worker.graphs import Graph
@@ -69,6 +69,14 @@ def claim_of(graph_input: Any = None, command: dict[str, Any] | None = None, **s
         cancel="",
         cancel_reason="",
         temporary=False,
+        dead=b"",
+        queue="runs",
+        crashes=0,
+        trace="",
+        is_first=True,
+        age=0,
+        wait=0,
+        protocol_v2=False,
         spec=run_spec,
         config=effective(run_spec, b"{}", b"", run_id=run_id, thread_id=THREAD, graph_id="graph"),
         input=RunInput(

@@ -8,11 +8,11 @@ from typing import Any
 
 import msgspec
 
-from lineshaft.assistants import AssistantStore
-from lineshaft.cancellation import Action, cancel
-from lineshaft.redis import Client
-from lineshaft.runs import TERMINAL
-from lineshaft.threads import ThreadStore
+from lineshaft.assistants.assistant import AssistantStore
+from lineshaft.redis.client import Client
+from lineshaft.runs.cancellation import Action, cancel
+from lineshaft.runs.record import TERMINAL
+from lineshaft.threads.thread import ThreadStore
 from lineshaft_worker.executor import Executor
 from lineshaft_worker.graphs import Graphs
 from lineshaft_worker.worker import RunWorker
@@ -21,16 +21,18 @@ from tests.shared.until import until
 
 from . import run_graphs
 
-QUICK = 2.5  # seconds; a token works within milliseconds, and an idle worker looks by itself after 4 at the earliest
+QUICK = 3.5  # seconds; a token works within milliseconds, and an idle worker looks by itself after 4 at the earliest
 _LEASE = 120_000  # ms: longer than any test, so that nobody has to renew it
 
 
 class InProcessWorker:
     """A RunWorker, leased and at work."""
 
-    def __init__(self, client: Client, graphs: Graphs, *, jobs: int = 4, grace: float = 10) -> None:
+    def __init__(
+        self, client: Client, graphs: Graphs, *, jobs: int = 4, grace: float = 10, queues: dict[str, int] | None = None
+    ) -> None:
         self.id = uuid.uuid4().hex[:8]
-        self.runs = RunWorker(client, Executor(client, graphs), self.id, max_jobs=jobs, grace=grace)
+        self.runs = RunWorker(client, Executor(client, graphs), self.id, max_jobs=jobs, grace=grace, queues=queues)
         self._client = client
         self._task: asyncio.Task[None] | None = None
 
@@ -44,6 +46,15 @@ class InProcessWorker:
 
         await until(looked, "the worker has looked for work")
 
+    async def listens(self) -> None:
+        """Wait until it hears of cancels."""
+        channel = self._client.keys.worker_channel(self.id)
+
+        async def heard() -> bool:
+            return bool((await self._client.command("PUBSUB", "NUMSUB", channel))[1])
+
+        await until(heard, "the worker listens")
+
     async def stop(self) -> None:
         """Stop as SIGTERM does."""
         self.runs.stop()
@@ -52,6 +63,13 @@ class InProcessWorker:
     async def stopped(self) -> None:
         assert self._task is not None
         await asyncio.wait_for(self._task, 30)
+
+    async def kill(self) -> None:
+        """Let it go no further, anywhere. What it began outside its own tasks, such as a graph, is the caller's."""
+        assert self._task is not None
+        for task in (self._task, *self.runs.tasks.values()):
+            task.cancel()
+        await asyncio.wait({self._task})
 
     async def leave(self, *, crashed: bool = False) -> None:
         """The end of its lease, as its parent sees to it."""
@@ -90,7 +108,7 @@ class Office(Desk):
         async def over() -> bool:
             return await self.field(run_id, "status") in (*TERMINAL, None)
 
-        await until(over, "the run has ended", 20)
+        await until(over, "the run has ended", 60)
         return await self.status(run_id)
 
     async def given_back(self, run_id: str) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from langgraph.runtime import RunControl
 
-from lineshaft.run_request import RunSpec
+from lineshaft.runs.request import RunSpec
 from lineshaft_worker.graphs import Graph
 from lineshaft_worker.streaming import stream_run
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from langgraph.store.memory import InMemoryStore
 
-from lineshaft import config as langgraph_json
+from lineshaft.config import langgraph_json
 from lineshaft_worker.graphs import Graphs
 
 # Put before the source of a graph: a builder of one node that returns what the graph's maker put into `mark`.

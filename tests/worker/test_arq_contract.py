@@ -10,9 +10,9 @@ from arq.connections import ArqRedis
 from arq.jobs import Job, JobStatus
 from arq.worker import Worker
 
-from lineshaft.keys import Keys
-from lineshaft.queue import FUNCTION
-from lineshaft.redis import Client
+from lineshaft.queues.queue import FUNCTION
+from lineshaft.redis.client import Client
+from lineshaft.redis.keys import Keys
 from lineshaft_worker.worker import RunWorker
 
 from . import run_graphs

@@ -18,10 +18,10 @@ from langgraph.types import Command, Send
 from pydantic import BaseModel, ConfigDict, Field
 from typing_extensions import TypedDict
 
-from lineshaft.errors import Invalid
-from lineshaft.redis import Client
-from lineshaft.run_request import Checkpoint, RunConfig
-from lineshaft.run_request import Command as Asked
+from lineshaft.errors import Invalid, NotFound
+from lineshaft.redis.client import Client
+from lineshaft.runs.request import Checkpoint, RunConfig
+from lineshaft.runs.request import Command as Asked
 from lineshaft_worker.attempt import graph_context, plan, run_config
 from lineshaft_worker.checkpoints import RedisSaver
 from lineshaft_worker.command import command_of
@@ -56,14 +56,23 @@ def test_langgraph_s_own_keys_do_not_come_from_clients() -> None:
 
 async def test_the_checkpoint_is_part_of_the_first_attempt_only() -> None:
     graph = build(graphs.linear())
-    claim = claim_of({"log": ["in"]}, checkpoint=Checkpoint("another thread", None, "point", None))
+    claim = claim_of({"log": ["in"]})
+    await attempt(claim, graph)
+    point = (await graph.aget_state({"configurable": {"thread_id": THREAD}})).config["configurable"]["checkpoint_id"]
+    claim = claim_of({"log": ["in"]}, checkpoint=Checkpoint("another thread", None, point, None))
     configurable = (await plan(claim, graph)).config["configurable"]
-    assert configurable["checkpoint_id"] == "point"
+    assert configurable["checkpoint_id"] == point
     assert configurable["thread_id"] == THREAD
     claim.spec.checkpoint = None
     await attempt(claim, graph)
-    claim.spec.checkpoint, claim.wrote = Checkpoint(None, None, "point", None), True
+    claim.spec.checkpoint, claim.wrote = Checkpoint(None, None, point, None), True
     assert "checkpoint_id" not in (await plan(claim, graph)).config["configurable"]
+
+
+async def test_a_checkpoint_that_has_gone_is_no_fresh_start() -> None:
+    claim = claim_of({"log": ["in"]}, checkpoint=Checkpoint(None, None, "gone", None))
+    with pytest.raises(NotFound, match="no checkpoint gone any more"):
+        await plan(claim, build(graphs.linear()))
 
 
 async def test_the_recursion_limit_is_the_client_s_or_the_graph_s_or_langgraph_s() -> None:
@@ -86,7 +95,7 @@ async def test_a_long_loop_ends_in_mode_events_too() -> None:
 # the input
 @pytest.mark.parametrize(
     "request_",
-    [{"graph_input": {"log": []}}, {"graph_input": None}, {"graph_input": "text"}, {"command": {"goto": "a"}}],
+    [{"graph_input": {"log": []}}, {"graph_input": "text"}, {"command": {"goto": "a"}}],
 )
 async def test_a_new_run_reads_nothing(request_: dict[str, Any]) -> None:
     graph = build(graphs.linear())

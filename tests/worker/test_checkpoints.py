@@ -15,7 +15,7 @@ from langgraph.types import Command, Send, interrupt
 from typing_extensions import TypedDict
 
 from lineshaft.errors import Conflict, TooLarge
-from lineshaft.redis import Client
+from lineshaft.redis.client import Client
 from lineshaft_worker import checkpoint_codec
 from lineshaft_worker.checkpoints import RedisSaver
 

@@ -11,7 +11,7 @@ from langgraph.types import Command, Durability, interrupt
 from typing_extensions import TypedDict
 
 from lineshaft.errors import Conflict, Fenced
-from lineshaft.redis import Client
+from lineshaft.redis.client import Client
 from lineshaft_worker.checkpoints import RedisSaver
 
 THREAD = "00000000-0000-7000-8000-000000000001"

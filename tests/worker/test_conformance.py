@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator
 
 from langgraph.checkpoint.conformance import checkpointer_test, validate
 
-from lineshaft.redis import Client
+from lineshaft.redis.client import Client
 from lineshaft_worker.checkpoints import RedisSaver
 
 

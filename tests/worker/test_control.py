@@ -5,9 +5,9 @@ from typing import get_args
 
 import pytest
 
+from lineshaft.assistants.queries import Kind
 from lineshaft.errors import BadRequest, NotFound
-from lineshaft.queries import Kind
-from lineshaft.thread_state import EMPTY_STATE
+from lineshaft.threads.state import EMPTY_STATE
 from lineshaft_worker.control import States
 from tests.shared.until import until
 

@@ -3,8 +3,8 @@
 import asyncio
 from typing import Any
 
-from lineshaft.cancellation import cancel
-from lineshaft.redis import Client
+from lineshaft.redis.client import Client
+from lineshaft.runs.cancellation import cancel
 from lineshaft_worker.claim import claim
 from lineshaft_worker.execution import Execution
 from lineshaft_worker.worker import RunWorker
@@ -32,7 +32,7 @@ async def test_a_cancel_that_comes_before_its_claims_answer_is_not_forgotten(cli
         return bool((await client.command("PUBSUB", "NUMSUB", channel))[1])
 
     await until(is_heard, "the worker hears")
-    _, [claimed] = await claim(client, desk.worker, "request", "runs", 1)
+    _, _, [claimed] = await claim(client, desk.worker, "request", {"runs": 1})
     await cancel(client, thread, run, "interrupt", "test")
     await until(lambda: run in worker._early_cancels, "it has heard of a run that it does not know")
     worker._start(claimed)  # its answer arrives

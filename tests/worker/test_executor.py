@@ -6,10 +6,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from lineshaft.redis import Client
-from lineshaft.runs import RunStore
+from lineshaft.redis.client import Client
+from lineshaft.runs.run import RunStore
 from lineshaft_worker import execution
-from lineshaft_worker.execution import Execution
+from lineshaft_worker.claim import Claim
 from lineshaft_worker.executor import Executor
 
 from . import run_graphs
@@ -211,10 +211,10 @@ async def test_a_cancel_between_the_graphs_end_and_the_runs(
     taken = Executor._snapshot
     asked: list[str] = []
 
-    async def snapshot(self: Executor, running: Execution, *args: Any, **options: Any) -> Any:
+    async def snapshot(self: Executor, running: Claim, *args: Any, **options: Any) -> Any:
         if not asked:
-            asked.append(running.claim.run_id)
-            await office.cancel(thread, running.claim.run_id, action)
+            asked.append(running.run_id)
+            await office.cancel(thread, running.run_id, action)
         return await taken(self, running, *args, **options)
 
     monkeypatch.setattr(Executor, "_snapshot", snapshot)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from lineshaft.run_request import Checkpoint
+from lineshaft.runs.request import Checkpoint
 from lineshaft_worker.graphs import Graph
 
 from . import attempt_graphs as graphs

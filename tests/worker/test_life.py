@@ -63,7 +63,7 @@ def test_cpu_time_tells_who_works(program: str) -> None:
             before = cpu_seconds(os.getpid())
             while cpu_seconds(os.getpid()) < before + 0.1:
                 pass  # we work, and it does not
-            assert cpu_seconds(child.pid) <= used + 0.02  # a tick or two of its start
+            assert cpu_seconds(child.pid) <= used + 0.05  # some ticks of its start; half of what a worker would have
         child.kill()
 
 

@@ -44,9 +44,10 @@ def test_packages_above_a_graph_file_are_not_run(project: Project) -> None:
 
 @pytest.mark.parametrize("name", ["json.py", "redis.py", "my-agent.py"])
 def test_a_file_that_import_cannot_reach_gets_a_stable_name_of_its_own(project: Project, name: str) -> None:
+    before = set(sys.modules)  # other tests load files too
     graphs = project.load({"agent": f"./{name}:graph"}, {name: PRELUDE + "graph = build('x')\nhere = __name__"})
     assert graphs.errors == {}
-    (module,) = [module for key, module in sys.modules.items() if key.startswith("lineshaft_graph_")]
+    (module,) = [sys.modules[key] for key in set(sys.modules) - before if key.startswith("lineshaft_graph_")]
     assert module.__name__.startswith("lineshaft_graph_" + name.removesuffix(".py").replace("-", "_") + "_")
     assert importlib.import_module(module.__name__) is module
     assert json.loads("1") == 1

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from lineshaft.events import EventLog
-from lineshaft.messages import MessageStore, NewMessage
-from lineshaft.redis import Client
+from lineshaft.redis.client import Client
+from lineshaft.threads.messages import MessageStore, NewMessage
 from lineshaft_worker import executor
+from tests.shared.whole_log import whole_log
 
 from . import run_graphs
 from .in_process import Office
@@ -136,7 +136,7 @@ async def test_large_inputs_states_and_events(office: Office, client: Client) ->
     big = "y" * 3_000_000
     assert await office.run("large", thread, {"log": [big]}, stream_mode=["values", "updates"]) == "success"
     assert await office.values(thread) == {"log": [big], "text": "x" * 700_000}
-    entries = await EventLog(client).read(thread, "0-0")
+    entries = await whole_log(client, thread)
     assert [entry.event for entry in entries] == ["metadata", "values", "updates", "values", "end"]
     assert [len(entry.data) > 700_000 for entry in entries] == [False, True, True, True, False]
 
@@ -144,7 +144,7 @@ async def test_large_inputs_states_and_events(office: Office, client: Client) ->
 # no graph
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(executor, "_GRAPH_WAIT", 1.5)
+    monkeypatch.setattr(executor, "_GRAPH_WAIT", 1_500)
 
 
 @pytest.mark.usefixtures("impatient")

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from lineshaft.config.settings import Settings
 from lineshaft.errors import Fenced
-from lineshaft.redis import Client
-from lineshaft.settings import Settings
+from lineshaft.redis.client import Client
 from lineshaft_worker.graphs import Graphs
 from tests.shared.until import until
 
@@ -57,10 +57,18 @@ async def test_all_that_waits_is_picked_up_as_there_is_room(office: Office, hire
     threads = [await office.thread() for _ in range(7)]
     runs = [await office.start("held", thread, {"log": [], "gate": f"{n}"}) for n, thread in enumerate(threads)]
     worker = await hire(jobs=2)
+
+    def holding() -> list[str]:
+        return [entered.removeprefix("hold ") for entered in run_graphs.ENTERED if entered.startswith("hold ")]
+
+    async def picked_up(count: int) -> None:
+        await until(lambda: len(holding()) >= count, f"{count} were picked up")
+
     for n in range(7):
-        await office.entered(f"hold {n}")
+        await picked_up(n + 1)  # in any order: runs of different threads that were made in one millisecond have none
         assert len(worker.runs.tasks) <= 2
-        run_graphs.GATES[f"{n}"].set()
+        run_graphs.GATES[holding()[n]].set()
+    assert sorted(holding()) == [f"{n}" for n in range(7)]
     assert {await office.ended(run) for run in runs} == {"success"}
 
 
@@ -106,10 +114,9 @@ async def test_a_token_that_came_with_the_last_room_is_passed_on(client: Client,
     await worker.stop()
     await client.command("DEL", client.keys.wake("runs"))
     worker.runs._draining.clear()
-    worker.runs.max_jobs = 0
-    worker.runs._woken.set()
-    waker: asyncio.Task[None] = asyncio.create_task(asyncio.sleep(0))
-    claiming = asyncio.create_task(worker.runs._claim_runs(waker))
+    worker.runs._shares._slots = 0
+    worker.runs._wakers[1]._token = "runs"
+    claiming = asyncio.create_task(worker.runs._claim_runs([]))
 
     async def passed() -> bool:
         return int(await client.command("LLEN", client.keys.wake("runs"))) == 1
@@ -158,7 +165,8 @@ async def test_a_lost_run_is_stopped_and_told_of_by_nobody(office: Office, hire:
     assert not {"error", "end"} & {event for event, _ in await office.log(thread)}
     with pytest.raises(Fenced):
         await client.script(
-            "run_claim", worker=worker.id, request="r", queue="runs", room=1, lease=1000, max_crashes=3,
+            "run_claim", worker=worker.id, request="r", lease=1000, max_crashes=3, limits="", shares="",
+            rooms=["runs", 1],
         )  # fmt: skip
     run_graphs.GATES["gate"].set()
     await hire()
@@ -182,12 +190,23 @@ async def test_a_run_that_cannot_be_ended_is_tried_again(
     worker = await hire()
     finish, failures = worker.runs._executor._finish, [RuntimeError("a bug of ours")]
 
-    async def failing(*args: Any) -> str:
+    async def failing(*args: Any, **options: Any) -> str:
         if failures:
             raise failures.pop()
-        return str(await finish(*args))
+        return str(await finish(*args, **options))
 
     monkeypatch.setattr(worker.runs._executor, "_finish", failing)
     thread = await office.thread()
     assert await office.run("linear", thread, {"log": []}) == "success"
     assert run_graphs.ENTERED == ["a", "b", "c"]
+
+
+async def test_a_worker_without_a_lease_keeps_no_token(office: Office, hire: Hire, thread: str) -> None:
+    """It took the token for a run that it could not claim, and the run waited until another looked by itself."""
+    fenced = await hire()
+    await waits(fenced)  # the longest of all, so the token goes to it
+    await hire()
+    await fenced.leave()
+    began = time.monotonic()
+    assert await office.run("linear", thread, {"log": []}) == "success"
+    assert time.monotonic() - began < QUICK

@@ -11,8 +11,8 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
-from lineshaft.graphs import GraphDescriptor
-from lineshaft_worker.schemas import describe, drawing, schemas
+from lineshaft.assistants.graphs import GraphDescriptor
+from lineshaft_worker.schemas import describe, describe_configured
 from tests.worker.project import Project, new_project
 
 FLOW = """
@@ -124,7 +124,7 @@ async def test_typing_typeddict_has_schemas_or_a_line_with_the_cure(project: Pro
         (line,) = logs
         assert (line["graph"], line["missing"]) == ("flow", ["input_schema", "output_schema", "state_schema"])
         assert "typing_extensions" in line["cure"]
-    assert plain(found.drawing)["nodes"]
+    assert plain(found.drawings[0])["nodes"]
 
 
 async def test_a_type_without_json_schema_does_not_hide_the_other_channels(project: Project) -> None:
@@ -155,7 +155,7 @@ async def test_a_functional_graph_is_described(project: Project) -> None:
     assert found.name == "agent"
     assert plain(found.input_schema)["type"] == "object"
     assert plain(found.output_schema)["type"] == "integer"
-    assert plain(found.drawing)["nodes"]
+    assert plain(found.drawings[0])["nodes"]
 
 
 async def test_a_factory_is_described_by_what_it_makes_and_named_by_its_id(project: Project) -> None:
@@ -184,7 +184,7 @@ async def test_a_graph_that_does_not_load_is_described_by_its_error(project: Pro
 
 
 async def test_the_drawing_names_nodes_and_edges(project: Project) -> None:
-    drawn = plain((await described(project, "graph = compile()")).drawing)
+    drawn = plain((await described(project, "graph = compile()")).drawings[0])
     assert drawn["nodes"] == [
         {"id": "__start__", "type": "runnable", "data": {"name": "__start__"}},
         {"id": "first", "type": "runnable", "data": {"name": "first"}},
@@ -198,16 +198,33 @@ async def test_the_drawing_names_nodes_and_edges(project: Project) -> None:
     }
 
 
-async def test_xray_opens_subgraphs_and_subgraphs_have_schemas(project: Project) -> None:
+NESTED = """
+    middle = StateGraph(State)
+    middle.add_node("inner", compile())
+    middle.add_edge(START, "inner")
+    outer = StateGraph(State)
+    outer.add_node("child", middle.compile())
+    outer.add_edge(START, "child")
+"""
+
+
+async def test_each_level_of_subgraphs_is_drawn_and_has_its_schemas(project: Project) -> None:
+    found = await described(project, textwrap.dedent(NESTED) + "graph = outer.compile()")
+    plainly, opened, fully = [{node["id"] for node in plain(drawn)["nodes"]} for drawn in found.drawings]
+    assert plainly == {"__start__", "child", "__end__"}
+    assert "child:inner" in opened and "child" not in opened
+    assert {"child:inner:first", "child:inner:second"} <= fully
+    assert list(found.subgraphs) == ["child", "child|inner"]
+    assert plain(found.subgraphs["child|inner"].state_schema)["title"] == "flow_state"
+
+
+async def test_a_factory_is_described_as_it_is_configured(project: Project) -> None:
     source = """
-        outer = StateGraph(State)
-        outer.add_node("child", compile())
-        outer.add_edge(START, "child")
-        graph = outer.compile()
+        def graph(config):
+            return compile() if config["configurable"].get("nothing") is None else 1 / 0
     """
-    graph: Any = project.load_one(FLOW + textwrap.dedent(source)).loaded["agent"].source
-    assert {node["id"] for node in drawing(graph)["nodes"]} == {"__start__", "child", "__end__"}
-    assert {"child:first", "child:second"} <= {node["id"] for node in drawing(graph, xray=True)["nodes"]}
-    ((name, child),) = graph.get_subgraphs()
-    assert name == "child"
-    assert schemas(child)["state_schema"]["title"] == "flow_state"
+    graphs = project.load({"agent": "./agent.py:graph"}, {"agent.py": FLOW + textwrap.dedent(source)})
+    found = await describe_configured(graphs, "agent", {"configurable": {}})
+    assert found.is_factory and len(found.drawings) == 1
+    with pytest.raises(ZeroDivisionError):
+        await describe_configured(graphs, "agent", {"configurable": {"nothing": 1}})

@@ -8,7 +8,7 @@ from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.pregel import main
 from pydantic import BaseModel
 
-from lineshaft.redis import Client
+from lineshaft.redis.client import Client
 from lineshaft_worker import serde
 from lineshaft_worker.checkpoints import RedisSaver
 

@@ -7,7 +7,7 @@ import pytest
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command
 
-from lineshaft.thread_state import EMPTY_STATE
+from lineshaft.threads.state import EMPTY_STATE
 from lineshaft_worker.graphs import Graph
 from lineshaft_worker.state import exists, thread_interrupts, thread_state, thread_status
 

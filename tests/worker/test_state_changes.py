@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
+from lineshaft.assistants.queries import StateQuery
 from lineshaft.errors import BadRequest, Conflict, Invalid, NotFound
+from lineshaft.events.log import STATE_UPDATE, EventLog
 from lineshaft.ids import uuid7
-from lineshaft.queries import StateQuery
-from lineshaft.thread_state import EMPTY_STATE, stored_state
+from lineshaft.threads.state import EMPTY_STATE, stored_state
 from lineshaft_worker.control import States
 
 from .asker import Asker
@@ -33,6 +34,17 @@ async def test_an_update(asker: Asker, office: Office, thread: str) -> None:
     await asker.ask("update", thread, values={"log": ["y"]}, as_node="c")
     assert (await office.shown(thread))["status"] == "idle"
     assert (await asker.stored(thread))["values"] == {"log": ["x", "y"]}
+
+
+@pytest.mark.parametrize("size", [1, 300_000])
+async def test_streams_of_the_thread_are_told_of_an_update(asker: Asker, thread: str, size: int) -> None:
+    await asker.ask("update", thread, values={"log": ["x" * size]}, as_node="a")
+    (entry,) = await EventLog(asker.client).read(thread, "0-0")
+    assert entry.event == STATE_UPDATE
+    assert json.loads(entry.data) == {"state": await asker.stored(thread), "thread_id": thread}
+    with pytest.raises(BadRequest):
+        await asker.ask("update", thread, values={"log": ["x"]}, as_node="nobody")
+    assert len(await EventLog(asker.client).read(thread, "0-0")) == 1
 
 
 @pytest.mark.usefixtures("worker")

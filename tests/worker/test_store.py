@@ -5,6 +5,7 @@ import json
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 import pytest
 from langgraph.graph import START, StateGraph
 from langgraph.store.base import BaseStore, GetOp, ListNamespacesOp, PutOp, SearchOp
@@ -12,8 +13,9 @@ from langgraph.store.memory import InMemoryStore
 from pydantic import BaseModel
 from typing_extensions import TypedDict
 
+from lineshaft.config.store import StoreConfig, TtlConfig
 from lineshaft.errors import BadRequest, Fenced, Invalid
-from lineshaft.redis import Client
+from lineshaft.redis.client import Client
 from lineshaft_worker.store import RedisStore
 
 
@@ -61,7 +63,7 @@ async def test_deleting_the_last_item_leaves_no_key(client: Client, store: Redis
     await store.aput(("a",), "k", {"x": 1}, ttl=1)
     await store.adelete(("a",), "k")
     await store.adelete(("a",), "never there")
-    assert await client.redis.keys("*") == []
+    assert await client.redis.keys("ls:store:*") == []
 
 
 async def test_a_search_finds_whole_labels_in_the_order_of_creation(store: RedisStore) -> None:
@@ -195,7 +197,9 @@ async def test_reading_starts_the_time_to_live_anew_unless_told_otherwise(client
 
 
 async def test_a_default_ttl_applies_where_none_is_given(client: Client) -> None:
-    store = RedisStore(client, ttl={"default_ttl": 5, "refresh_on_read": False})
+    config = StoreConfig(ttl=TtlConfig(default_ttl=5, refresh_on_read=False))
+    client.settings = msgspec.structs.replace(client.settings, langgraph_store=config)
+    store = RedisStore(client)
     await store.aput(("a",), "default", {})
     await store.aput(("a",), "for ever", {}, ttl=None)
     assert await client.redis.zrange(client.keys.store_expiry(), 0, -1) == [b"a\0\0default"]
