@@ -12,22 +12,9 @@ from pathlib import Path
 import pytest
 import redis
 
-from lineshaft.redis import Client
-from lineshaft.settings import Settings
-
-# Keys that may live for ever: the records themselves. Everything else must have a TTL when a test ends.
-KEYS_WITHOUT_TTL = (
-    "ls:thread:*",
-    "ls:threads:*",
-    "ls:run:*",  # a run's record lives with its thread
-    "ls:assistant:*",
-    "ls:assistants",
-    "ls:graph:*",
-    "ls:graphs",
-    "ls:store:*",
-    "ls:dead",
-    "ls:wake:*",  # one token, which rests until a worker wants work
-)
+from lineshaft.config.settings import Settings
+from lineshaft.redis.client import Client
+from lineshaft.redis.lasting_keys import LASTING
 
 
 def server_binary() -> str:
@@ -87,7 +74,7 @@ def redis_uri() -> Iterator[str]:
 @pytest.fixture
 def settings(redis_uri: str) -> Settings:
     """Settings with a short lease and short lifetimes, so that tests of faults are quick."""
-    return Settings(redis_uri=redis_uri, lineshaft_lease_seconds=1.0)
+    return Settings(redis_uri=redis_uri, lineshaft_lease_seconds=1.0, lineshaft_gateway_grace_seconds=2.0)
 
 
 @pytest.fixture
@@ -99,7 +86,7 @@ async def client(settings: Settings) -> AsyncIterator[Client]:
     leaked = []
     async for key in client.redis.scan_iter(count=1000):
         name = key.decode()
-        if await client.redis.ttl(key) == -1 and not any(fnmatch.fnmatch(name, p) for p in KEYS_WITHOUT_TTL):
+        if await client.redis.ttl(key) == -1 and not any(fnmatch.fnmatch(name, p) for p in LASTING):
             leaked.append(name)
     await client.close()
     assert not leaked, f"keys without TTL: {leaked}"

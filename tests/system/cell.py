@@ -8,7 +8,7 @@ from typing import Any
 
 import redis
 
-from lineshaft.keys import Keys
+from lineshaft.redis.keys import Keys
 from tests.system.journal import until
 from tests.system.server import DevServer
 

@@ -29,7 +29,16 @@ def walk(server: DevServer) -> dict[str, object]:
         thread = http.post("/threads", json={}).json()["thread_id"]
         body = {"assistant_id": "chat", "input": {"messages": [{"role": "user", "content": "What is 6 * 7?"}]}}
         values = http.post(f"/threads/{thread}/runs/wait", json=body).json()
-        return {"answer": values["messages"][-1]["content"], "docs": http.get("/docs").status_code}
+        # Elsewhere these two mean calls to a service for traces: without one there is nothing to send.
+        body |= {"feedback_keys": ["helpful"], "langsmith_tracer": {"project_name": "p", "example_id": "e"}}
+        stream = http.post(f"/threads/{thread}/runs/stream", json=body).text
+        waited = http.post(f"/threads/{thread}/runs/wait", json=body).json()
+        return {
+            "answer": values["messages"][-1]["content"],
+            "docs": http.get("/docs").status_code,
+            "events": sorted({line.removeprefix("event: ") for line in stream.splitlines() if line[:6] == "event:"}),
+            "fields": sorted(waited),
+        }
 
 
 if __name__ == "__main__":

@@ -18,8 +18,8 @@ from tests.system.watcher import Watcher
 
 pytestmark = pytest.mark.xdist_group("crashes")
 
-# A lease of ten seconds: what happens earlier than that was not waiting for it.
-LEASE = 10
+# A long lease: what happens earlier than that was not waiting for it.
+LEASE = 20
 LAST = 9  # the last step
 
 
@@ -36,6 +36,11 @@ async def two_workers(server: DevServer) -> None:
     await wait_for_workers(server, 2)
 
 
+async def has_stored(sdk: LangGraphClient, thread_id: str, steps: int) -> bool:
+    state: Any = await sdk.threads.get_state(thread_id)
+    return len(state["values"]["done"]) >= steps
+
+
 @pytest.mark.parametrize("durability", ["sync", "async"])
 async def test_a_run_goes_on_elsewhere_when_the_process_that_executes_it_is_killed(
     sdk: LangGraphClient, journal: Journal, thread_id: str, durability: str
@@ -44,6 +49,8 @@ async def test_a_run_goes_on_elsewhere_when_the_process_that_executes_it_is_kill
     async with Watcher(sdk, thread_id, "steps", **request) as watcher:
         first = await journal.wait_for("began", 5)
         await watcher.saw(4)
+        # A busy machine may be some checkpoints behind: the promise is about those that are stored.
+        await until(lambda: has_stored(sdk, thread_id, 4), "the steps before the last one are stored")
         os.kill(first.pid, signal.SIGKILL)
         killed = time.time()
         second = await journal.wait_for("began", 5, times=2)
@@ -54,9 +61,8 @@ async def test_a_run_goes_on_elsewhere_when_the_process_that_executes_it_is_kill
         await watcher.end()
     assert watcher.attempts == [1, 2]
     begun = journal.begun()
-    assert begun[:4] == [1] * 4
     # The last finished step's checkpoint may still be under way when the next step begins, unless that waits for it.
-    assert begun[4] == 1 or (durability == "async" and begun[4] == 2)
+    assert begun[:4] == [1] * 4 and begun[4] <= (1 if durability == "sync" else 2)
     assert begun[5:] == [2, 1, 1, 1, 1]
     assert watcher.steps[-5:] == [5, 6, 7, 8, 9]
     thread: Any = await sdk.threads.get(thread_id)

@@ -241,16 +241,19 @@ def test_the_environment_of_the_config_stands_under_the_real_one(tmp_path: Path)
     """And what has no effect is said, not refused."""
     config = tmp_path / "langgraph.json"
     nobody = f"redis://127.0.0.1:{free_port()}"
-    document = {"graphs": {"a": "./a.py:graph"}, "env": {"REDIS_URI": nobody, "MOUNT_PREFIX": "/x"}, "ui": {}}
+    document = {"graphs": {"a": "./a.py:graph"}, "env": {"REDIS_URI": nobody, "CORS_CONFIG": "{}"}, "ui": {}}
     config.write_text(json.dumps(document))
     args = ["dev", "--port", str(free_port())]
     ended = run(tmp_path, *args)
     assert nobody in ended.stderr
     assert '"ui" has no effect' in ended.stdout
-    assert "MOUNT_PREFIX is set, but has no effect" in ended.stdout
+    assert "CORS_CONFIG is set, but has no effect" in ended.stdout
     assert nobody not in run(tmp_path, *args, REDIS_URI="redis://127.0.0.1:1").stderr
     wrong = run(tmp_path, *args, N_JOBS_PER_WORKER="many")
     assert wrong.stderr.startswith("Error: environment variable N_JOBS_PER_WORKER='many'")
+    config.write_text(json.dumps({**document, "webhooks": {"headers": {"X-Token": "${{ env.LG_WEBHOOK_T }}"}}}))
+    assert "environment variable LG_WEBHOOK_T is not set" in run(tmp_path, *args).stderr
+    assert nobody in run(tmp_path, *args, LG_WEBHOOK_T="t").stderr
 
 
 def test_a_gateway_of_its_own(tmp_path: Path, redis_uri: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from langgraph_sdk.client import LangGraphClient
 
-from tests.conftest import KEYS_WITHOUT_TTL
+from lineshaft.redis.lasting_keys import LASTING
 from tests.system.cell import KEYS, connected, wait_for_workers
 from tests.system.journal import CONFIG, Journal
 from tests.system.server import DevServer
@@ -68,7 +68,7 @@ async def test_every_run_ends_once_in_order_and_leaves_nothing_behind(
 def immortal(client: Any) -> list[str]:  # redis.Redis, see cell.py
     """The keys that have no TTL and should have one."""
     names = [key.decode() for key in client.scan_iter(count=1000) if client.ttl(key) == -1]
-    allowed = (*KEYS_WITHOUT_TTL, *LIVING)
+    allowed = (*LASTING, *LIVING)
     return [
         name
         for name in names

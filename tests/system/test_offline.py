@@ -55,6 +55,8 @@ def test_it_serves_where_there_is_no_network() -> None:
     told = json.loads(ended.stdout)
     assert "42" in told["answer"]
     assert told["docs"] == 200
+    assert told["events"] == ["metadata", "values"]
+    assert told["fields"] == ["messages"]
 
 
 def test_it_does_not_try_to_reach_anybody(tmp_path: Path) -> None:
@@ -66,6 +68,8 @@ def test_it_does_not_try_to_reach_anybody(tmp_path: Path) -> None:
     assert b"refused by the test" in proving.stderr
     attempts.unlink()
     with DevServer(tmp_path, env=env) as server:
-        assert "42" in str(walk(server)["answer"])
+        told = walk(server)
+        assert "42" in str(told["answer"])
+        assert told["events"] == ["metadata", "values"]
         assert server.stop() == 0
     assert not attempts.exists(), attempts.read_text()

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from lineshaft.parent_watch import PARENT_FD
+from lineshaft.health.parent_watch import PARENT_FD
 from tests.system.server import is_alive, wait_until
 
 WATCHING = """
@@ -63,20 +63,20 @@ def test_a_child_that_watches_ends_when_the_other_end_of_the_pipe_closes() -> No
 
 
 def test_the_watch_is_not_handed_on_to_the_childs_own_children() -> None:
-    code = "import os; from lineshaft.parent_watch import *; die_with_parent(); print(os.environ.get(PARENT_FD))"
+    code = "import os; from lineshaft.health.parent_watch import *; die_with_parent(); print(os.environ.get(PARENT_FD))"
     with with_pipe("-c", code) as (child, _close):
         assert first_line(child) == b"None\n"
 
 
 def test_a_program_that_cannot_watch_gets_sigterm_when_the_pipe_closes() -> None:
-    with with_pipe("-m", "lineshaft.parent_watch", sys.executable, "-c", SAYS_TERM) as (wrapper, close):
+    with with_pipe("-m", "lineshaft.health.parent_watch", sys.executable, "-c", SAYS_TERM) as (wrapper, close):
         assert first_line(wrapper)
         close()
         assert wrapper.wait(10) == 7
 
 
 def test_a_program_that_cannot_watch_gets_the_signals_of_its_wrapper() -> None:
-    with with_pipe("-m", "lineshaft.parent_watch", sys.executable, "-c", SAYS_TERM) as (wrapper, _close):
+    with with_pipe("-m", "lineshaft.health.parent_watch", sys.executable, "-c", SAYS_TERM) as (wrapper, _close):
         assert first_line(wrapper)
         wrapper.terminate()
         assert wrapper.wait(10) == 7

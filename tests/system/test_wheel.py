@@ -16,7 +16,8 @@ from tests.system.server import START_PATIENCE, Program, free_port
 
 ROOT = Path(__file__).parents[2]
 HATCH = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]
-PACKAGES = HATCH["build"]["targets"]["wheel"]["packages"]
+WHEEL = HATCH["build"]["targets"]["wheel"]
+PACKAGES = WHEEL["packages"]
 
 
 @pytest.fixture(scope="module")
@@ -29,16 +30,23 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+def files(*below: str) -> list[str]:
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *below]
+    listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split("\0")
+    return [name for name in listed if name and (ROOT / name).is_file()]
+
+
 def test_the_wheel_holds_exactly_the_packages(wheel: Path) -> None:
     """Also what is not Python: the Lua scripts, the viewer behind /docs, the demo's langgraph.json."""
-    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *PACKAGES]
-    listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split("\0")
-    # api/lineshaft_api/app.py lies in the wheel as lineshaft_api/app.py.
-    expected = {name.partition("/")[2] for name in listed if name and (ROOT / name).is_file()}
+    # api/lineshaft_api/app.py lies in the wheel as lineshaft_api/app.py, what `lineshaft manifests` writes beside it.
+    expected = {name.partition("/")[2] for name in files(*PACKAGES)}
+    for folder, place in WHEEL["force-include"].items():
+        expected |= {name.replace(folder, place, 1) for name in files(folder)}
     with zipfile.ZipFile(wheel) as archive:
         held = {name for name in archive.namelist() if ".dist-info/" not in name}
     assert held == expected
     assert {"lineshaft/lua/run_enqueue.lua", "lineshaft_api/docs/index.html", "lineshaft_demo/langgraph.json"} <= held
+    assert {"lineshaft/deployment/kustomize/base/settings.env", "lineshaft/deployment/grafana/lineshaft.json"} <= held
 
 
 def test_the_wheel_says_who_may_use_it_and_what_starts_it(wheel: Path) -> None:
@@ -60,6 +68,10 @@ def test_the_wheel_serves_the_demo_from_an_empty_environment(wheel: Path, tmp_pa
     elsewhere.mkdir()
 
     port = free_port()
+    command = [str(environment / "bin/lineshaft"), "manifests", "kubernetes", "--keda"]
+    subprocess.run(command, cwd=elsewhere, check=True)
+    assert (elsewhere / "kubernetes/lineshaft/components/keda/scaling.yaml").is_file()
+
     with Program([str(environment / "bin/lineshaft"), "dev", "--port", str(port)], elsewhere) as server:
         server.wait_for_output("ready in", START_PATIENCE)
         with get_sync_client(url=f"http://127.0.0.1:{port}") as client:
