@@ -8,28 +8,41 @@ RUN := $(VENV)/bin/python -m
 READY := $(VENV)/ready-$(shell { $(PYTHON) -VV; pwd; } 2>&1 | cksum | cut -d' ' -f1)
 
 .DEFAULT_GOAL := help
-.PHONY: help dev test check bench clean
+.PHONY: help dev test check generated manifests-check bench chaos fuzz clean
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s  %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s  %s\n", $$1, $$2 }' Makefile
 
 dev: $(READY)  ## a running server on http://127.0.0.1:8124 (ARGS="--port 9000" and so on)
 	@$(VENV)/bin/lineshaft dev $(ARGS)
 
-# Two processes: the two contract suites run beside each other, each on a server of its own.
+# Three processes, also on two cores: tests that kill and restart wait more than they compute. The two contract suites
+# run beside each other, each on a server of its own.
 test: $(READY)  ## all tests but those of a minute or more
-	$(RUN) pytest -n 2 --dist loadgroup $(ARGS)
+	$(RUN) pytest -n 3 --dist loadgroup $(ARGS)
 
 check: $(READY)  ## lint, formatting, types
 	$(RUN) ruff check
 	$(RUN) ruff format --check
 	$(RUN) mypy
 
+generated: $(READY)  ## what is made of something else: the dashboard, the PrometheusRule
+	$(VENV)/bin/python deploy/generate.py
+
+manifests-check: $(READY)  ## what can be said of deploy/ without a cluster
+	@PYTHON="$(PYTHON)" .ci/manifests
+
 bench: $(READY)  ## CPU per run and latencies, beside langgraph in-process
 	$(RUN) tests.bench $(ARGS)
 
+chaos: $(READY)  ## kills, stops and cuts off processes, then checks everything (ARGS="--seconds 300 --seed 7")
+	$(RUN) tests.chaos $(ARGS)
+
+fuzz: $(READY)  ## odd requests to every operation, other ones each time (FUZZ_EXAMPLES=1000 make fuzz)
+	FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-100} FUZZ_RANDOM=$${FUZZ_RANDOM-yes} $(RUN) pytest -n 0 -q tests/system/test_fuzz.py $(ARGS)
+
 clean:  ## remove what make and the tools made; data in .lineshaft stay
-	rm -rf $(VENV) build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .venv-manifests build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find api worker shared deploy tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(READY): pyproject.toml constraints.txt
