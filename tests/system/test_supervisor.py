@@ -12,7 +12,8 @@ import pytest
 from tests.system.server import Program, is_alive, wait_until
 
 SUPERVISE = """
-import asyncio, os, sys
+import asyncio, os, signal, sys
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # tests that run under nohup would hand down that it is ignored
 from lineshaft.cli.supervisor import Part, Supervisor
 from lineshaft.errors import ConfigError
 
