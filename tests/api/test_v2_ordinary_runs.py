@@ -85,6 +85,22 @@ async def test_values_updates_and_the_rest(gateway: Gateway) -> None:
     assert await replayed(gateway, thread, 8) == events
 
 
+async def test_nothing_of_an_entry_with_very_many_events_is_lost(gateway: Gateway) -> None:
+    thread = await gateway.thread()
+    attempt = await begin(gateway, thread)
+    count = 10_001  # one more than an entry has numbers
+    await attempt.emit("updates", {f"node {n}": {"n": n} for n in range(count)})
+    await attempt.finish()
+    events = await replayed(gateway, thread, count + 2)
+    assert [data["n"] for method, _, data in shown(events) if method == "updates"] == list(range(count))
+    assert lifecycle(events) == ["running", "completed"]
+    assert events[count - 1]["seq"] == events[count]["seq"] < events[count + 1]["seq"]
+    # Somebody who has seen half of them gets the other half.
+    seen = 5000
+    rest = await replayed(gateway, thread, count + 2 - seen, since=events[seen - 1]["seq"])
+    assert rest == events[seen:]
+
+
 async def test_an_interrupt_is_told_once_where_it_was_asked(gateway: Gateway) -> None:
     thread = await gateway.thread()
     attempt = await begin(gateway, thread)

@@ -1,6 +1,6 @@
 """Turns the entries of a thread's log into events of protocol v2.
 
-Each entry has a hundred numbers for the events made of it, so they depend on the log alone: every gateway numbers
+Each entry has ten thousand numbers for the events made of it, so they depend on the log alone: every gateway numbers
 alike, also after a restart, and a client that was elsewhere goes on with `since`.
 """
 
@@ -20,7 +20,7 @@ from .ordinary import OrdinaryRun
 from .part import Part, interrupt_ident, lifecycle_ident
 from .tool_message import tool_message
 
-NUMBERS = 100  # of events that one entry may become
+NUMBERS = 10_000  # for the events of one entry: a step with very many interrupts has thousands. All are below 2**53
 
 _encode = msgspec.json.encode
 
@@ -80,11 +80,10 @@ class Renderer:
             return
         first = (entry.seq - 1) * NUMBERS + 1
         for n, part in enumerate(self._parts(entry, record)):
-            if n == NUMBERS:
-                break
             ident = part.ident or (f"{entry.id}.{n}" if n else entry.id)
             params = Params(part.namespace, timestamp, Raw(part.data), part.node)
-            yield Event(ident, first + n, part.method, params)
+            # Those beyond share the last number: who reads gets all of them.
+            yield Event(ident, first + min(n, NUMBERS - 1), part.method, params)
         if entry.event == END:
             self._ordinary.pop(entry.run_id, None)
 
