@@ -158,7 +158,7 @@ def test_all_lines_of_a_run_say_which_it_is_also_those_of_the_graph_and_of_libra
 
 def test_at_a_terminal_and_without_json_a_line_is_for_people() -> None:
     code = (
-        "import logging, sys; from lineshaft import log\n"
+        "import logging, sys; from lineshaft.telemetry import log\n"
         "sys.stderr.isatty = lambda: sys.argv[1] == 'tty'\n"
         "log.configure(worker='w1')\n"
         "with log.bound(request_id='r1', run_id='x1', empty=''):\n"

@@ -13,14 +13,14 @@ from tests.system.server import is_alive, wait_until
 
 WATCHING = """
 import signal
-from lineshaft.parent_watch import die_with_parent
+from lineshaft.health.parent_watch import die_with_parent
 die_with_parent()
 print("up", flush=True)
 signal.pause()
 """
 PARENT = """
 import os, signal, sys
-from lineshaft.parent_watch import Tether
+from lineshaft.health.parent_watch import Tether
 sys.platform = sys.argv[2]
 child = Tether().start([sys.executable, "-c", sys.argv[1]], env=dict(os.environ), watches=False)
 print(child.pid, flush=True)

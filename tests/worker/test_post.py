@@ -18,7 +18,7 @@ OPEN = WebhookConfig(url=UrlPolicy(require_https=False, disable_loopback=False))
 # A process of its own: which authorities are trusted is read when aiohttp is imported.
 CALL = """
 import asyncio, sys
-from lineshaft.webhook_policy import UrlPolicy, WebhookConfig
+from lineshaft.webhooks.policy import UrlPolicy, WebhookConfig
 from lineshaft_worker.post import post
 config = WebhookConfig(url=UrlPolicy(disable_loopback=False))
 print(asyncio.run(post(sys.argv[1], b"{}", {}, config, 10)).said)

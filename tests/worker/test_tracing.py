@@ -243,7 +243,7 @@ async def test_a_trace_that_cannot_be_read_hinders_no_run(
 def test_what_is_not_wanted_is_not_imported(module: str) -> None:
     code = (
         "import importlib, sys\nimportlib.import_module(sys.argv[1])\n"
-        "from lineshaft import settings, tracing\n"
+        "from lineshaft.config import settings\nfrom lineshaft.telemetry import tracing\n"
         "tracing.configure('s', settings.Settings(), {})\n"
         "print(*(name for name in sys.modules if name.startswith('opentelemetry')))"
     )
