@@ -89,6 +89,11 @@ async def test_an_integer_may_be_written_as_a_float(api: Api) -> None:
     assert cron["payload"]["config"]["recursion_limit"] == 8
 
 
+async def test_an_integer_beyond_64_bits_is_kept_as_a_float(api: Api) -> None:
+    cron = await create(api, input={"n": 2**65 + 1})
+    assert cron["payload"]["input"] == {"n": float(2**65)}
+
+
 async def test_what_a_client_may_not_set_is_dropped(api: Api) -> None:
     cron = await create(
         api,

@@ -2,7 +2,6 @@
 
 from typing import Annotated, Any, Literal
 
-import msgspec
 from aiohttp import web
 from msgspec import UNSET, Meta, Struct, UnsetType
 
@@ -15,6 +14,7 @@ from lineshaft_api.auth.caller import CALLER
 from lineshaft_api.auth.running import check_runnable
 from lineshaft_api.auth.sight import authorize, check_thread
 from lineshaft_api.context import CLIENT
+from lineshaft_api.decode import plain
 from lineshaft_api.operation import CronId, Operation, Reply, ThreadId, operation
 from lineshaft_api.paging import Limit, Offset, paged
 
@@ -140,7 +140,7 @@ async def _create(request: web.Request, thread_id: str | None, body: CronCreate)
 
 async def _document(request: web.Request, body: CronCreate | CronPatch) -> dict[str, Any]:
     """The body once more, which was found sound, with what its type does not know: that is kept too."""
-    document: dict[str, Any] = msgspec.json.decode(await request.read())
+    document: dict[str, Any] = plain(await request.read())
     if body.config is not UNSET and body.config.recursion_limit is not UNSET:
         document["config"]["recursion_limit"] = body.config.recursion_limit  # 1.0 counts as an integer
     if body.metadata is not UNSET:
