@@ -12,7 +12,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from lineshaft.config.settings import Settings
 from lineshaft.config.store import StoreConfig, TtlConfig
 from lineshaft.redis.client import Client
-from lineshaft.store.items import MAX_NAME, MAX_TTL
+from lineshaft.store.items import MAX_NAME, MAX_TTL, ItemStore, Put
 from lineshaft_api.app import build
 from lineshaft_api.routes import store
 
@@ -141,6 +141,13 @@ async def test_filters_compare_what_can_be_compared(api: Api) -> None:
     for null in ({"x": None}, {"deep": {"z": None}}):
         assert await search(api, filter=null) == []
     assert "$in" in await refused(api, "POST", "/store/items/search", 400, json={"filter": {"x": {"$in": [1]}}})
+
+
+async def test_a_number_that_no_float_holds_is_passed_over_by_comparisons(api: Api, client: Client) -> None:
+    await put(api, ["a"], "one", {"x": 1})
+    huge = msgspec.json.encode({"x": 10**400})  # as a graph may store it
+    await ItemStore(client).put([Put(("a",), "huge", huge)])
+    assert await search(api, filter={"x": {"$gte": 0}}) == ["one"]
 
 
 async def test_namespaces_are_cut_and_paged(api: Api) -> None:

@@ -45,6 +45,6 @@ def _operate(value: Any, name: str, operand: Any) -> bool:
         return bool(value != operand)
     try:
         left, right = float(value), float(operand)
-    except (TypeError, ValueError):
-        return False  # an item without the field, or with something that has no order
+    except (TypeError, ValueError, OverflowError):
+        return False  # an item without the field, or with what has no order as a number (a graph may store any integer)
     return bool(_ORDER[name](left, right))
