@@ -61,6 +61,44 @@ async def test_what_is_no_message(api: Api, path: str, body: dict[str, Any]) -> 
     assert (await response.json())["detail"]
 
 
+def called(**call: Any) -> dict[str, Any]:
+    return {"role": "assistant", "content": "", "tool_calls": [call]}
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        {"name": "add", "args": {"a": 1}, "id": "c1"},
+        {"name": "add", "args": {}, "id": None, "type": "tool_call"},
+        {"id": "c1", "type": "function", "function": {"name": "add", "arguments": '{"a": 1}'}},
+    ],
+)
+async def test_a_tool_call_in_either_form_is_taken(api: Api, path: str, call: dict[str, Any]) -> None:
+    response = await api.post(path, json=called(**call))
+    assert (await response.json())["tool_calls"] == [call]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        {},
+        {"name": "add", "args": {}},
+        {"name": "add", "args": "a=1", "id": "c1"},
+        {"name": "add", "args": {}, "id": 1},
+        {"name": "add", "args": {}, "id": "c1", "index": 0},
+        {"id": "c1", "function": {"name": "add"}},
+        {"id": "c1", "function": {"name": "add", "arguments": "{"}},
+        {"id": "c1", "function": {"name": "add", "arguments": "[]"}},
+        {"function": {"name": "add", "arguments": "{}"}},
+    ],
+)
+async def test_a_tool_call_that_no_run_could_take_is_refused(api: Api, path: str, call: dict[str, Any]) -> None:
+    response = await api.post(path, json=called(**call))
+    assert response.status == 422
+    assert "tool_calls[0]" in (await response.json())["detail"]
+    assert await (await api.get(path)).json() == []
+
+
 async def test_unknown_threads(api: Api, path: str) -> None:
     for thread_id, status in ((str(uuid.uuid4()), 404), ("bad", 422)):
         response = await api.post(f"/threads/{thread_id}/messages", json={"role": "user", "content": "x"})

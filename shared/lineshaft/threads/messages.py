@@ -29,10 +29,32 @@ class NewMessage(Struct, kw_only=True, omit_defaults=True):
     content: Content
     id: str | UnsetType = UNSET
     name: str | UnsetType = UNSET
-    tool_calls: list[dict[str, Any]] | UnsetType = UNSET  # of an assistant, in LangChain's form: name, args, id
+    tool_calls: list[dict[str, Any]] | UnsetType = UNSET  # of an assistant, in LangChain's form or OpenAI's
     tool_call_id: str | UnsetType = UNSET  # of a tool: which call this answers
     status: Literal["success", "error"] | UnsetType = UNSET  # of a tool
     additional_kwargs: dict[str, Any] | UnsetType = UNSET
+
+
+class _ToolCall(Struct, forbid_unknown_fields=True):
+    """A tool call in LangChain's form."""
+
+    name: str
+    args: dict[str, Any]
+    id: str | None
+    type: Any = None
+    extras: Any = None
+
+
+class _Function(Struct):
+    name: str
+    arguments: str | dict[str, Any]
+
+
+class _FunctionCall(Struct):
+    """A tool call in OpenAI's form, which LangChain turns into its own."""
+
+    id: str | None
+    function: _Function
 
 
 class Message(TypedDict):
@@ -65,6 +87,8 @@ class MessageStore:
         """
         if message.role == "tool" and message.tool_call_id is UNSET:
             raise Invalid("A message with role 'tool' needs a tool_call_id")
+        if _TYPES[message.role] == "ai" and message.tool_calls is not UNSET:
+            _check_tool_calls(message.tool_calls)
         sent = msgspec.to_builtins(message)
         stored = {
             "type": _TYPES[sent.pop("role")],
@@ -103,6 +127,20 @@ class MessageStore:
         # Only what is shown is decoded in full.
         rows = [_shown(msgspec.json.decode(raw)) for raw in every[offset : offset + limit + 1]]
         return page(rows, limit, offset)
+
+
+def _check_tool_calls(calls: list[dict[str, Any]]) -> None:
+    """Raises Invalid: LangChain would refuse such a message later, and a run fail with all messages that wait."""
+    for position, call in enumerate(calls):
+        try:
+            if "function" in call:
+                arguments = msgspec.convert(call, _FunctionCall).function.arguments
+                if isinstance(arguments, str):
+                    msgspec.json.decode(arguments, type=dict[str, Any])
+            else:
+                msgspec.convert(call, _ToolCall)
+        except msgspec.DecodeError as error:
+            raise Invalid(f"tool_calls[{position}]: {error}") from None
 
 
 def _messages_of(state: bytes | None) -> list[Raw]:
