@@ -49,6 +49,15 @@ async def test_a_page_of_history(asker: Asker, office: Office, thread: str) -> N
     assert await asker.ask("history", thread, limit=9, checkpoint=every[2]["checkpoint"]) == every[2:3]
 
 
+@pytest.mark.usefixtures("worker")
+async def test_a_history_is_found_by_all_metadata_that_it_shows(asker: Asker, office: Office, thread: str) -> None:
+    await office.run("linear", thread, {"log": []})
+    (latest,) = await asker.ask("history", thread, limit=1)
+    assert latest["metadata"]["thread_id"] == thread
+    assert await asker.ask("history", thread, limit=9, metadata=latest["metadata"]) == [latest]
+    assert await asker.ask("history", thread, limit=9, metadata={"thread_id": "another"}) == []
+
+
 async def test_a_state_asked_for_during_a_run_is_kept_for_the_next_asker(
     asker: Asker, office: Office, worker: InProcessWorker, thread: str
 ) -> None:

@@ -170,11 +170,14 @@ class States:
 
     async def _history(self, query: StateQuery) -> Raw:
         args = query.args
-        before = args.get("before")
+        before, wanted = args.get("before"), dict(args.get("metadata") or {})
+        # States show their thread's id in their metadata, but none is stored with it.
+        if wanted.pop("thread_id", query.thread_id) != query.thread_id:
+            return Raw(b"[]")
         async with self._open(query) as graph:
             rows = graph.aget_state_history(
                 _config(query),
-                filter=args.get("metadata") or None,
+                filter=wanted or None,
                 before={"configurable": {"checkpoint_id": before}} if before else None,
                 limit=args["limit"],
             )
