@@ -74,6 +74,8 @@ _GROUPS: dict[str, list[Operation]] = {
         "internal": (queues, internal_runs, workers, dead_letters, internal_crons, health),
     }.items()
 }
+# Where `GET /threads/search` asks for the thread "search".
+_NAMES_ARE_IDS = ("/assistants/", "/threads/", "/runs/crons/")
 # Where load balancers and scrapers look, which do not know that the rest is under a prefix.
 _AT_ROOT = ("/", "/ok", "/metrics", "/livez", "/readyz")
 
@@ -193,8 +195,11 @@ def _places(path: str, mount: str) -> list[str]:
 def _pattern(path: str, paths: set[str]) -> str:
     """A path as the router takes it: `/runs/{run_id}` is not for `/runs/batch`.
 
-    GET would be told there that "batch" is no id, in place of 405: there is something, but not for this method.
+    GET would be told there that "batch" is no id, in place of 405: there is something, but not for this method. Below
+    _NAMES_ARE_IDS clients of the official server are told just that.
     """
+    if path.startswith(_NAMES_ARE_IDS):
+        return path
     head, _, last = path.rpartition("/")
     names = [name for h, _, name in (other.rpartition("/") for other in paths) if h == head and "{" not in name]
     if not last.startswith("{") or not names:

@@ -84,10 +84,23 @@ async def test_an_unknown_run(gateway: Gateway, kind: str) -> None:
     assert await gateway.json("GET", f"/runs/x{kind}", 422) == {"detail": "Invalid run ID: must be a UUID"}
 
 
-@pytest.mark.parametrize("path", ["/runs/batch", "/runs/wait", "/runs/cancel", "/threads/search"])
+@pytest.mark.parametrize("path", ["/runs/batch", "/runs/wait", "/runs/cancel", "/internal/runs/cancel"])
 async def test_a_name_beside_an_id_is_not_taken_for_one(gateway: Gateway, path: str) -> None:
     async with gateway.http.get(path) as response:
         assert (response.status, response.headers["Allow"]) == (405, "POST")
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("DELETE", "/assistants/search"),
+        ("GET", "/threads/search"),
+        ("GET", "/threads/01a20056-5bd2-76fa-8e52-c19bdc138892/runs/crons"),
+        ("GET", "/runs/crons/search"),
+    ],
+)
+async def test_elsewhere_it_is_as_on_the_official_server(gateway: Gateway, method: str, path: str) -> None:
+    assert "must be a UUID" in (await gateway.json(method, path, 422))["detail"]
 
 
 async def test_a_joined_stream_says_where_it_is(gateway: Gateway) -> None:
