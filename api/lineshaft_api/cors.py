@@ -29,7 +29,7 @@ class Cors:
         self._origin = re.compile(config.allow_origin_regex or r"(?!)")
         self._methods = _METHODS if "*" in config.allow_methods else config.allow_methods
         self._headers = {name.lower() for name in config.allow_headers} | _ALWAYS_ALLOWED
-        # The same answer for everybody may be kept by caches; with credentials browsers do not take a `*`.
+        # With credentials browsers do not take a `*`.
         self._same_for_all = self._any_origin and not config.allow_credentials
 
     def allows(self, origin: str) -> bool:
@@ -77,8 +77,8 @@ class Cors:
     def mark(self, headers: CIMultiDict[str], origin: str | None) -> None:
         """Add to an answer what lets the page read it."""
         headers.update(self.headers(origin))
-        # An answer that went through `http.app` comes by here a second time.
-        if not self._same_for_all and "Origin" not in headers.getall("Vary", ()):
+        # Always, as on the official server. An answer that went through `http.app` comes by here a second time.
+        if "Origin" not in headers.getall("Vary", ()):
             headers.add("Vary", "Origin")
 
 

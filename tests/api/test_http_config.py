@@ -60,6 +60,13 @@ async def test_only_the_configured_pages_may_read_answers(client: Client, settin
                 assert response.headers["Vary"] == "Origin"
 
 
+async def test_every_answer_says_that_origins_matter(client: Client, settings: Settings) -> None:
+    async with gateway(client, settings) as api:
+        for path, status in (("/ok", 200), ("/threads/bad", 422), ("/nowhere", 404)):
+            async with api.get(path) as response:
+                assert (response.status, response.headers.getall("Vary")) == (status, ["Origin"])
+
+
 async def test_pages_with_cookies_are_answered_by_name(client: Client, settings: Settings) -> None:
     """Browsers take no `*` from a server that lets them send cookies."""
     cors = {"allow_origins": ["*"], "allow_credentials": True, "expose_headers": ["x-own"]}
