@@ -112,6 +112,21 @@ async def test_newest_change_first(threads: ThreadStore, search: ThreadSearch) -
     assert (past.rows, past.next, past.total) == ([], None, 50)
 
 
+@pytest.mark.parametrize("descending", [True, False])
+async def test_threads_of_one_status_come_newest_first(
+    threads: ThreadStore, search: ThreadSearch, *, descending: bool
+) -> None:
+    made = [(await threads.create()).thread_id for _ in range(3)]
+    latest = ""
+    for thread_id in made:
+        while (changed := (await threads.patch(thread_id, {})).updated_at) <= latest:
+            pass  # within one millisecond
+        latest = changed
+    for where in (Filter(), Filter(ids=made)):
+        found = await search.search(where, sort_by="status", descending=descending)
+        assert [thread.thread_id for thread in found.rows] == made[::-1]
+
+
 async def test_without_state_nothing_is_said_of_it(client: Client, threads: ThreadStore, search: ThreadSearch) -> None:
     thread_id = (await threads.create()).thread_id
     await redis(client).hset(client.keys.thread_snapshot(thread_id), "state", '{"values": {"n": 1}}')

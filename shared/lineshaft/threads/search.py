@@ -166,7 +166,7 @@ class ThreadSearch:
                 if record is None or where.status not in (None, record.shown):
                     continue
                 if contains(record.metadata, where.metadata):
-                    rows.append((_sort_key(thread_id, record, sort_by), thread_id))
+                    rows.append((_sort_key(thread_id, record, sort_by, descending), thread_id))
         return [thread_id for _, thread_id in sorted(rows, reverse=descending)]
 
     async def _not_containing(self, ids: list[str], metadata: dict[str, Any]) -> set[str]:
@@ -179,10 +179,10 @@ class ThreadSearch:
         return wrong
 
 
-def _sort_key(thread_id: str, record: ThreadRecord, sort_by: SortBy) -> Any:
+def _sort_key(thread_id: str, record: ThreadRecord, sort_by: SortBy, descending: bool) -> Any:
     keys = {
         "thread_id": thread_id,
-        "status": (record.shown, record.updated),
+        "status": (record.shown, record.updated if descending else -record.updated),  # newest first, as in the indexes
         "created_at": record.created,
         "updated_at": record.updated,
         "state_updated_at": record.state_updated,
