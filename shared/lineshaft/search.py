@@ -13,7 +13,7 @@ import msgspec
 
 T = TypeVar("T")
 
-MAX_LEAVES = 16  # per thread: each costs an entry in a set, about 90 bytes
+MAX_LEAVES = 16  # per thread, where each costs an entry in a set, about 90 bytes; and per filter
 PARTIAL = "*"  # marks a thread whose metadata has more leaves than that
 _MAX_DEPTH = 3
 _MAX_STRING = 128  # bytes; longer text is hardly what people filter by
@@ -55,7 +55,10 @@ def index_leaves(metadata: dict[str, Any]) -> list[str]:
 
 
 def filter_leaves(wanted: dict[str, Any]) -> tuple[list[str], bool]:
-    """The leaves that a match must have, and whether they say all that the filter says."""
+    """The leaves that a match must have, and whether they say all that the filter says.
+
+    No more than MAX_LEAVES, however long the filter: scripts ask the set of each, and hold Redis up meanwhile.
+    """
     leaves: list[str] = []
     complete = not isinstance(wanted, Restricted)
     for path, value in _scalars(wanted):
@@ -65,7 +68,7 @@ def filter_leaves(wanted: dict[str, Any]) -> tuple[list[str], bool]:
             leaves.append(_leaf(path, value))
         else:
             complete = False
-    return leaves, complete
+    return leaves[:MAX_LEAVES], complete and len(leaves) <= MAX_LEAVES
 
 
 def contains(document: Any, wanted: Any) -> bool:

@@ -127,6 +127,19 @@ async def test_threads_of_one_status_come_newest_first(
         assert [thread.thread_id for thread in found.rows] == made[::-1]
 
 
+@pytest.mark.parametrize("conditions", [MAX_LEAVES, MAX_LEAVES + 1, 20_000])
+async def test_a_filter_may_have_any_number_of_conditions(
+    threads: ThreadStore, search: ThreadSearch, conditions: int
+) -> None:
+    wanted = {str(i): i % 2 for i in range(conditions)}
+    has_all = (await threads.create(metadata={**wanted, "more": 1})).thread_id if conditions < 1_000 else None
+    await threads.create(metadata={**dict(list(wanted.items())[:20]), str(MAX_LEAVES - 1): "another"})
+    for where in (Filter(metadata=wanted), Filter(metadata={"deep": {}, **wanted})):
+        expected = [has_all] if has_all and "deep" not in where.metadata else []
+        assert [thread.thread_id for thread in (await search.search(where)).rows] == expected
+        assert await search.count(where) == len(expected)
+
+
 async def test_without_state_nothing_is_said_of_it(client: Client, threads: ThreadStore, search: ThreadSearch) -> None:
     thread_id = (await threads.create()).thread_id
     await redis(client).hset(client.keys.thread_snapshot(thread_id), "state", '{"values": {"n": 1}}')
