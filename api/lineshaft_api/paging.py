@@ -22,5 +22,6 @@ def paged(found: Page[T], select: Sequence[str] = ()) -> Reply[list[T]]:
         headers["X-Pagination-Next"] = str(found.next)
     rows: list[Any] = found.rows
     if select:
-        rows = [{name: value for name in select if (value := getattr(row, name)) is not UNSET} for row in rows]
+        names = dict.fromkeys(select)  # a list may name a field any number of times
+        rows = [{name: value for name in names if (value := getattr(row, name)) is not UNSET} for row in rows]
     return Reply(rows, headers)

@@ -8,7 +8,9 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from lineshaft.config.settings import Settings
 from lineshaft.redis.client import Client
+from lineshaft.search import Page
 from lineshaft_api.app import build
+from lineshaft_api.paging import paged
 from lineshaft_api.routes import thread_search, threads
 
 from .thread_requests import Api, create, refused
@@ -65,6 +67,7 @@ async def test_search_pages_and_selects(api: Api) -> None:
         {"values": [1]},
         {"extract": {"a": "status"}},
         {"extract": {"thread_id": "values.a"}},
+        {"extract": {"a": "values" + ".a" * 2_100}},
         {"extract": {f"a{n}": "values.a" for n in range(11)}},
         {"offset": 2**40},
     ],
@@ -91,6 +94,21 @@ async def test_count(api: Api) -> None:
     assert await count(values={"a": 1}) == 0
     assert await count(values={}) == 3
     await refused(api, "POST", "/threads/count", 422, json={"values": None})
+
+
+def test_a_field_that_is_selected_again_is_read_once() -> None:
+    class Row:
+        reads = 0
+
+        @property
+        def status(self) -> str:
+            self.reads += 1
+            return "idle"
+
+    row = Row()
+    rows: Any = paged(Page([row], None, 1), ["status"] * 100_000).value
+    assert rows == [{"status": "idle"}]
+    assert row.reads == 1
 
 
 async def test_values_filter_and_extract(api: Api, client: Client) -> None:

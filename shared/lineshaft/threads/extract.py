@@ -10,6 +10,7 @@ from lineshaft.errors import Invalid
 from .thread import Thread
 
 MAX_PATHS = 10
+_MAX_PATH = 4096  # characters
 _ROOTS = ("values", "metadata", "config", "interrupts")
 _PATH = re.compile(rf"({'|'.join(_ROOTS)})((?:\.[^.\[\]]+|\[-?[0-9]{{1,9}}\])*)")
 _STEP = re.compile(r"\.([^.\[\]]+)|\[(-?[0-9]+)\]")
@@ -51,6 +52,8 @@ def _alias(alias: str) -> str:
 
 
 def _parse(path: str) -> tuple[str, list[_Step]]:
+    if len(path) > _MAX_PATH:
+        raise Invalid(f"extract: a path of {len(path)} characters (limit: {_MAX_PATH})")
     match = _PATH.fullmatch(path)
     if match is None:
         raise Invalid(f"extract: {path!r} is no path: it begins with one of {', '.join(_ROOTS)}; then .key or [n]")
@@ -65,4 +68,6 @@ def _walk(value: Any, steps: list[_Step]) -> Any:
             value = value[step]
         else:
             return None
+        if value is None:
+            return None  # a path may have many more steps
     return value
