@@ -6,7 +6,7 @@
 -- Two plans: intersect and sort when the smallest set is small, else walk the order and ask the sets. The cursor says
 -- which one, so a search keeps to its plan: 's<place in the result>' or 'w<place in the order>'.
 local SORT_LIMIT = 5000 -- members; sorting more would hold up everybody else for more than about 10 ms
-local WALK_LIMIT = 10000 -- members per call, for the same reason
+local WALK_LIMIT = 10000 -- members per call, over all sets that are asked about them, for the same reason
 local PAGE = 1000 -- members per command: Lua's unpack fails at 8,000
 
 local orders = {
@@ -77,7 +77,8 @@ local function sorted(first)
 end
 
 local function walk(place)
-  local found, stop = { '' }, place + WALK_LIMIT
+  local asked = #sets + (partial and 1 or 0) + (with_status and 1 or 0)
+  local found, stop = { '' }, place + math.max(PAGE, math.floor(WALK_LIMIT / math.max(1, asked)))
   while true do
     local ids = page(place, place + PAGE - 1)
     if #ids == 0 then return found end

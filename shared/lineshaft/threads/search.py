@@ -15,6 +15,8 @@ from .values import ValuesFilter
 SortBy = Literal["thread_id", "status", "created_at", "updated_at", "state_updated_at"]
 # Records (some hundred bytes) read in one round trip, and ids asked for in one step of a walk.
 _STEP = 1000
+# Metadata (up to 160 KiB) compared between two chances for other requests of this gateway.
+_COMPARED_AT_ONCE = 200
 
 
 class Filter(Struct, kw_only=True):
@@ -171,8 +173,8 @@ class ThreadSearch:
 
     async def _not_containing(self, ids: list[str], metadata: dict[str, Any]) -> set[str]:
         wrong: set[str] = set()
-        for start in range(0, len(ids), _STEP):
-            part = ids[start : start + _STEP]
+        for start in range(0, len(ids), _COMPARED_AT_ONCE):
+            part = ids[start : start + _COMPARED_AT_ONCE]
             for thread_id, found in zip(part, await self._store.metadata(part), strict=True):
                 if found is None or not contains(found, metadata):
                     wrong.add(thread_id)
