@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from . import nul
 from .errors import Invalid, TooLarge
 from .runs.request import RESERVED_METADATA, without
 
@@ -28,7 +29,7 @@ def accept_metadata(sent: dict[str, Any]) -> dict[str, Any]:
         raise TooLarge(f"metadata has {len(encoded)} bytes as JSON (limit: {MAX_BYTES})")
     if encoded.count(b"{") + encoded.count(b"[") > MAX_DEPTH and _depth(kept) > MAX_DEPTH:
         raise Invalid(f"metadata is nested too deeply (limit: {MAX_DEPTH} levels)")
-    return _without_nul(kept) if b"\\u0000" in encoded else kept  # NUL is as good as never there
+    return nul.replaced(kept) if b"\\u0000" in encoded else kept  # NUL is as good as never there
 
 
 def _depth(value: Any) -> int:
@@ -37,13 +38,3 @@ def _depth(value: Any) -> int:
     if isinstance(value, list):
         return 1 + max(map(_depth, value), default=0)
     return 0
-
-
-def _without_nul(value: Any) -> Any:
-    if isinstance(value, str):
-        return value.replace("\0", "\ufffd")
-    if isinstance(value, list):
-        return [_without_nul(part) for part in value]
-    if isinstance(value, dict):
-        return {key.replace("\0", "\ufffd"): _without_nul(part) for key, part in value.items()}
-    return value

@@ -124,6 +124,8 @@ async def test_what_a_client_may_not_set_is_dropped(api: Api) -> None:
         ({"metadata": {"graph_id": 5}}, 422),
         ({"multitask_strategy": "wait"}, 422),
         ({"config": {"recursion_limit": "many"}}, 422),
+        ({"config": {"a\0": 1}}, 422),
+        ({"context": {"a\0": 1}}, 422),
         ({"webhook": "ftp://example.com"}, 422),
         ({"command": {"resume": 1}}, 400),
         ({"input": "x" * MAX_PAYLOAD}, 413),

@@ -107,6 +107,8 @@ def test_values_that_are_refused_when_decoded(fields: dict[str, Any]) -> None:
         ({"command": {"goto": [{"input": 1}]}}, "command: Object missing required field `node`"),
         ({"command": {"goto": ["a", {"node": "b"}]}}, "goto is either a list of node names or a list of sends"),
         ({"command": {"update": "text"}}, "command: Expected"),
+        ({"context": {"a\0": 1}}, "A key of config or context contains NUL"),
+        ({"config": {"configurable": {"\0": 1}}}, "A key of config or context contains NUL"),
     ],
 )
 def test_values_that_cannot_be_used(fields: dict[str, Any], said: str) -> None:
@@ -156,6 +158,13 @@ def test_configurable_and_context_contradict_each_other() -> None:
     # What the server sets itself, or nothing at all, is no contradiction.
     accepted(config={"configurable": {}}, context={"b": 1})
     accepted(config={"configurable": {"langgraph_auth_user": {}}}, context={"b": 1})
+
+
+def test_nul_in_metadata_is_replaced() -> None:
+    found = spec(metadata={"a\0": ["b\0"]}, config={"metadata": {"c": "\0"}}, context={"kept": "\0"})
+    assert found.metadata == {"a\ufffd": ["b\ufffd"]}
+    assert found.config.metadata == {"c": "\ufffd"}
+    assert found.context == {"kept": "\0"}
 
 
 def test_a_client_cannot_set_what_is_the_servers() -> None:

@@ -7,6 +7,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from lineshaft.errors import BadRequest, Invalid, TooLarge
 from lineshaft.metadata import accept_metadata
+from lineshaft.nul import refuse_in_keys
 from lineshaft.queues.choice import stored_choice
 from lineshaft.runs.request import RESERVED_CONFIGURABLE, RunConfig, without
 
@@ -101,9 +102,7 @@ def check_settings(config: dict[str, Any], context: dict[str, Any]) -> None:
         msgspec.convert(config, RunConfig)  # the types of the parts we know; others are kept as they are
     except msgspec.ValidationError as error:
         raise Invalid(f"config: {error}") from None
-    for name in (*config, *config.get("configurable", {}), *context):
-        if "\0" in name:
-            raise Invalid("A key of config or context contains NUL")
+    refuse_in_keys(config, config.get("configurable", {}), context)
 
 
 def _accept_settings(config: dict[str, Any], context: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

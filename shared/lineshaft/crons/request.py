@@ -9,6 +9,7 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 from lineshaft.config.settings import Settings
 from lineshaft.errors import Invalid, TooLarge
 from lineshaft.metadata import accept_metadata
+from lineshaft.nul import refuse_in_keys
 from lineshaft.queues.choice import accept_choice
 from lineshaft.redis.slices import INLINE_BYTES
 from lineshaft.runs.request import (
@@ -88,6 +89,7 @@ def payload_of(
     if "context" in kept:
         kept["context"] = without(kept["context"], RESERVED_CONFIGURABLE)
     config = kept["config"] = dict(kept.get("config", {}))
+    refuse_in_keys(config)
     if "metadata" in config:
         config["metadata"] = accept_metadata(config["metadata"])
     config["configurable"] = {**without(config.get("configurable", {}), RESERVED_CONFIGURABLE), "cron_id": cron_id}

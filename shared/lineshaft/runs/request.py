@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
+from lineshaft import nul
 from lineshaft.errors import BadRequest, Invalid
 from lineshaft.ids import canonical
 from lineshaft.queues.choice import CHOICES
@@ -200,6 +201,7 @@ def accept(
     config = RunConfig() if request.config is UNSET else request.config
     configurable = without(config.configurable, RESERVED_CONFIGURABLE)
     context = without(request.context, RESERVED_CONFIGURABLE)
+    nul.refuse_in_keys(configurable, context)
     if cron_id:
         configurable = {**configurable, "cron_id": cron_id}
     elif configurable.keys() - CHOICES and context:
@@ -211,9 +213,12 @@ def accept(
     durability = request.durability or ("exit" if request.checkpoint_during is False else "async")
     spec = RunSpec(
         assistant_id="",
-        metadata=without(request.metadata, RESERVED_METADATA),
+        metadata=nul.replaced(without(request.metadata, RESERVED_METADATA)),
         config=RunConfig(
-            config.tags, config.recursion_limit, configurable, without(config.metadata, RESERVED_METADATA)
+            config.tags,
+            config.recursion_limit,
+            configurable,
+            nul.replaced(without(config.metadata, RESERVED_METADATA)),
         ),
         context=context,
         checkpoint=None if stateless else checkpoint,  # a thread of its own has none yet
