@@ -10,6 +10,7 @@ from yarl import URL
 from lineshaft.errors import Invalid
 from lineshaft_api import decode
 from lineshaft_api.decode import MAX_DEPTH
+from lineshaft_api.v2.envelope import read_command
 
 
 class Config(Struct, kw_only=True):
@@ -119,6 +120,13 @@ def test_an_integer_beyond_64_bits_is_a_float() -> None:
     assert isinstance(body.metadata["n"], float)
     largest = read_body(b'{"name":"n","input":[18446744073709551615,-9223372036854775808]}')
     assert msgspec.json.decode(largest.input) == [2**64 - 1, -(2**63)]
+
+
+def test_a_command_of_protocol_v2_is_read_in_the_same_way() -> None:
+    command = read_command(b'{"id":1,"method":"m","params":{"n":%d,"m":2.0}}' % (2**65))
+    assert msgspec.json.decode(command.params) == {"n": float(2**65), "m": 2.0}
+    assert b"." in command.params.partition(b",")[0]
+    assert read_command(b'{"id":1,"method":"m"}').params == b"{}"
 
 
 def test_an_integral_float_is_an_integer_where_one_is_wanted() -> None:

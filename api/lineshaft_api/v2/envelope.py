@@ -3,7 +3,7 @@
 from typing import Any, Literal, TypeVar
 
 import msgspec
-from msgspec import UNSET, Raw, Struct, UnsetType
+from msgspec import Struct
 
 from lineshaft.errors import Invalid
 from lineshaft_api import decode
@@ -31,28 +31,20 @@ class Command(Struct):
     params: bytes = b"{}"
 
 
-class _Envelope(Struct):
-    id: Any = None
-    method: Any = None
-    params: Raw | UnsetType = UNSET
-
-
-_check = decode.body(Any)
+_read = decode.body(Any)
 
 
 def read_command(document: bytes) -> Command:
     """The command that a document is. Raises Invalid if it is no JSON; see also `Malformed`."""
-    _check(document)
-    try:
-        found = msgspec.json.decode(document, type=_Envelope)
-    except msgspec.ValidationError:
-        raise Malformed(None, "a command is an object") from None
-    ident = found.id if isinstance(found.id, int) and not isinstance(found.id, bool) else None
-    if ident is None:
+    found = _read(document)
+    if not isinstance(found, dict):
+        raise Malformed(None, "a command is an object")
+    ident, method = found.get("id"), found.get("method")
+    if not isinstance(ident, int) or isinstance(ident, bool):
         raise Malformed(None, "id: a command has an integer, which comes back with its reply")
-    if not isinstance(found.method, str):
+    if not isinstance(method, str):
         raise Malformed(ident, "method: a command has one, such as run.start")
-    return Command(ident, found.method, b"{}" if found.params is UNSET else bytes(found.params))
+    return Command(ident, method, msgspec.json.encode(found.get("params", {})))
 
 
 class Malformed(Invalid):
