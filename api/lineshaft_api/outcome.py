@@ -15,7 +15,13 @@ class _Paused(Struct):
     interrupts: list[Raw] = field(default_factory=list, name="__interrupt__")
 
 
+class _Asked(Struct):
+    id: str = field(name="interrupt_id")
+    value: Raw
+
+
 _decode_paused = msgspec.json.Decoder(_Paused).decode
+_decode_asked = msgspec.json.Decoder(_Asked).decode
 
 
 class Outcome:
@@ -27,6 +33,7 @@ class Outcome:
         self.values: bytes | None = None  # the last that were shown
         self.error: bytes | None = None  # {"error", "message"} of a run that failed
         self._paused: list[tuple[bytes, list[Raw]]] = []
+        self._asked: list[Raw] = []  # interrupts of protocol v2, whose values do not name them
 
     def add(self, entries: list[Entry]) -> None:
         """Look at the next events of the run. Those of subgraphs do not count."""
@@ -43,6 +50,9 @@ class Outcome:
                     self.values = entry.data
                 if interrupts := _interrupts(entry.data):
                     self._paused.append((entry.data, interrupts))
+            elif entry.mode == "input.requested":  # told once, by the subgraph that asks
+                asked = _decode_asked(entry.data)
+                self._asked.append(Raw(msgspec.json.encode({"value": asked.value, "id": asked.id})))
             elif entry.event == GAP:
                 # What is missing may have been newer values.
                 self.values = None
@@ -51,7 +61,7 @@ class Outcome:
     def interrupts(self) -> list[Raw]:
         """What the run waits for an answer to."""
         distinct: dict[str, Raw] = {}
-        for _, interrupts in self._paused:
+        for interrupts in (self._asked, *(interrupts for _, interrupts in self._paused)):
             distinct |= {_identity(interrupt): interrupt for interrupt in interrupts}
         return list(distinct.values())
 
@@ -60,6 +70,10 @@ class Outcome:
         if self.error is not None:
             return b'{"__error__":' + self.error + b"}"
         distinct = self.interrupts
+        if self._asked:
+            values: Any = msgspec.json.decode(self.values or b"null")
+            shown = values if isinstance(values, dict) else {}  # a graph's values may be anything
+            return msgspec.json.encode({**shown, "__interrupt__": distinct})
         whole = [data for data, interrupts in self._paused if len(interrupts) == len(distinct)]
         if whole:
             return next((data for data in whole if data is self.values), whole[0])

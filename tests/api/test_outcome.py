@@ -52,6 +52,12 @@ def test_one_interrupt_of_an_update_comes_alone() -> None:
     assert body(("updates", {"__interrupt__": [LEFT]})) == {"__interrupt__": [LEFT]}
 
 
+def test_interrupts_of_protocol_v2_come_with_the_values() -> None:
+    asked = [("input.requested|a:1", {"interrupt_id": q["id"], "value": q["value"]}) for q in (LEFT, RIGHT)]
+    assert body(("values", {"n": 1}), *asked) == {"n": 1, "__interrupt__": [LEFT, RIGHT]}
+    assert body(*asked) == body(("values", 7), *asked) == {"__interrupt__": [LEFT, RIGHT]}
+
+
 @pytest.mark.parametrize("modes", [("values", "updates"), ("updates", "values")])
 def test_an_interrupt_that_two_modes_show_is_one(modes: tuple[str, str]) -> None:
     shown = {"values": {"n": 1, "__interrupt__": [LEFT]}, "updates": {"__interrupt__": [LEFT]}}
