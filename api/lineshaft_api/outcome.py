@@ -52,7 +52,8 @@ class Outcome:
                     self._paused.append((entry.data, interrupts))
             elif entry.mode == "input.requested":  # told once, by the subgraph that asks
                 asked = _decode_asked(entry.data)
-                self._asked.append(Raw(msgspec.json.encode({"value": asked.value, "id": asked.id})))
+                shown = {"value": asked.value, "id": asked.id, "response_schema": None}  # as in protocol v1
+                self._asked.append(Raw(msgspec.json.encode(shown)))
             elif entry.event == GAP:
                 # What is missing may have been newer values.
                 self.values = None

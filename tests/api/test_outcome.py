@@ -54,8 +54,9 @@ def test_one_interrupt_of_an_update_comes_alone() -> None:
 
 def test_interrupts_of_protocol_v2_come_with_the_values() -> None:
     asked = [("input.requested|a:1", {"interrupt_id": q["id"], "value": q["value"]}) for q in (LEFT, RIGHT)]
-    assert body(("values", {"n": 1}), *asked) == {"n": 1, "__interrupt__": [LEFT, RIGHT]}
-    assert body(*asked) == body(("values", 7), *asked) == {"__interrupt__": [LEFT, RIGHT]}
+    shown = [{**LEFT, "response_schema": None}, {**RIGHT, "response_schema": None}]
+    assert body(("values", {"n": 1}), *asked) == {"n": 1, "__interrupt__": shown}
+    assert body(*asked) == body(("values", 7), *asked) == {"__interrupt__": shown}
 
 
 @pytest.mark.parametrize("modes", [("values", "updates"), ("updates", "values")])
