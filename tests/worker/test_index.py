@@ -1,6 +1,7 @@
 """Finding items by meaning, inside graphs."""
 
 import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +23,10 @@ GRAPHS = Path(letters.__file__).parent
 
 
 def project(folder: Path = GRAPHS, **store: Any) -> Config:
-    file = folder / "store.test.json"
-    file.write_text(json.dumps({"graphs": {"g": "./steps.py:steps"}, "store": store}))
-    try:
-        return load(file)
-    finally:
-        file.unlink()
+    with tempfile.NamedTemporaryFile("w", dir=folder, suffix=".json") as file:  # of this process alone
+        json.dump({"graphs": {"g": "./steps.py:steps"}, "store": store}, file)
+        file.flush()
+        return load(Path(file.name))
 
 
 def index(embed: str = "./letters.py:embed", *, dims: int = letters.DIMS, **fields: Any) -> Index:
