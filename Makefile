@@ -8,7 +8,7 @@ RUN := $(VENV)/bin/python -m
 READY := $(VENV)/ready-$(shell { $(PYTHON) -VV; pwd; } 2>&1 | cksum | cut -d' ' -f1)
 
 .DEFAULT_GOAL := help
-.PHONY: help dev test check generated manifests-check bench chaos fuzz clean
+.PHONY: help dev test check generated manifests-check bench chaos fuzz proofs clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s  %s\n", $$1, $$2 }' Makefile
@@ -20,6 +20,9 @@ dev: $(READY)  ## a running server on http://127.0.0.1:8124 (ARGS="--port 9000" 
 # run beside each other, each on a server of its own.
 test: $(READY)  ## all tests but those of a minute or more
 	$(RUN) pytest -n 3 --dist loadgroup $(ARGS)
+
+proofs: $(READY)  ## every order of steps on the queue's scripts, as deep as CI has no time for
+	$(RUN) pytest -n 2 -m long $(ARGS)
 
 check: $(READY)  ## lint, formatting, types
 	$(RUN) ruff check

@@ -96,7 +96,11 @@ class Twins:
             fields["user"] = RunUser(tenant)
         configurable = {"lineshaft_queue": wish.get("queue", "runs"), "lineshaft_priority": wish.get("priority", 0)}
         self.ids[name] = await self.desk.create(
-            self.threads[thread], multitask_strategy=strategy, config={"configurable": configurable}, **fields
+            self.threads[thread],
+            multitask_strategy=strategy,
+            config={"configurable": configurable},
+            stream_resumable=True,  # its events live longer than a test: states made anew have events that are old
+            **fields,
         )
         self._tick()
 

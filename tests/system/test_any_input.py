@@ -14,6 +14,7 @@ import pytest
 
 from tests.system.server import DevServer
 
+pytestmark = pytest.mark.xdist_group("any_input")
 PROJECT = Path(__file__).parents[1] / "contract" / "resources_project" / "langgraph.json"
 
 

@@ -14,6 +14,7 @@ from langgraph_sdk import get_sync_client
 from tests.system.fleet import Fleet, Part, Worker
 from tests.system.server import COMMAND, START_PATIENCE, clean_environment, wait_until
 
+pytestmark = pytest.mark.xdist_group("logs")
 GRAPH = Path(__file__).parent / "graphs" / "confidant.json"
 # Whatever has this in it must not be in any log.
 SECRET = "planted"

@@ -14,6 +14,7 @@ from langgraph_sdk.client import SyncLangGraphClient
 from tests.system.fleet import Fleet
 from tests.system.server import COMMAND, START_PATIENCE, clean_environment, wait_until
 
+pytestmark = pytest.mark.xdist_group("migrate")
 PROJECT = Path(__file__).parents[1] / "contract" / "runs_project" / "langgraph.json"
 
 

@@ -13,6 +13,7 @@ from langgraph_sdk.client import LangGraphClient
 from tests.system.journal import until
 from tests.system.server import DevServer
 
+pytestmark = pytest.mark.xdist_group("reload")
 # The node `held` waits for the file that the input names, and says which code it is of; so does the one behind it.
 GRAPH = """
 import asyncio, operator, time

@@ -11,6 +11,7 @@ import pytest
 
 from tests.system.server import COMMAND, DevServer, clean_environment
 
+pytestmark = pytest.mark.xdist_group("threads_command")
 PROJECT = Path(__file__).parents[1] / "contract" / "resources_project" / "langgraph.json"
 
 
