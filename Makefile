@@ -18,7 +18,7 @@ dev: $(READY)  ## a running server on http://127.0.0.1:8124 (ARGS="--port 9000" 
 
 # Three processes, also on two cores: tests that kill and restart wait more than they compute. The two contract suites
 # run beside each other, each on a server of its own.
-test: $(READY)  ## all tests but those of a minute or more
+test: $(READY)  ## all tests but the slow ones (ARGS="-m slow" runs those)
 	$(RUN) pytest -n 3 --dist loadgroup $(ARGS)
 
 proofs: $(READY)  ## every order of steps on the queue's scripts, as deep as CI has no time for

@@ -20,9 +20,9 @@ from lineshaft.redis.lasting_keys import LASTING
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Tests that share a server are a group. Were that not heeded, each process would start each server, unnoticed."""
-    if hasattr(config, "workerinput") and config.getoption("dist") == "loadgroup":
-        lost = [item for item in items if item.get_closest_marker("xdist_group") and "@" not in item.nodeid]
-        assert not lost, f"pytest-xdist does not group tests under this pytest {pytest.__version__}"
+    groups = getattr(config.option, "loadgroup", False)  # set by xdist in the processes that run tests, only there
+    if groups and any(item.get_closest_marker("xdist_group") and "@" not in item.nodeid for item in items):
+        raise RuntimeError(f"pytest-xdist does not group tests under pytest {pytest.__version__}")
 
 
 def server_binary() -> str:
