@@ -23,13 +23,13 @@ import os, signal, sys
 from lineshaft.health.parent_watch import Tether
 sys.platform = sys.argv[2]
 child = Tether().start([sys.executable, "-c", sys.argv[1]], env=dict(os.environ), watches=False)
-print(child.pid, flush=True)
+os.write(1, b"%d\\n" % child.pid)  # in one piece: both write to the same pipe
 signal.pause()
 """
 SAYS_TERM = """
 import os, signal
 signal.signal(signal.SIGTERM, lambda *_: os._exit(7))
-print(os.getpid(), flush=True)
+os.write(1, b"%d\\n" % os.getpid())
 while True:
     signal.pause()
 """

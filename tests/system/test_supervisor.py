@@ -18,7 +18,7 @@ from lineshaft.cli.supervisor import Part, Supervisor
 from lineshaft.errors import ConfigError
 
 async def main():
-    supervisor = Supervisor(lambda line: print(line, flush=True))
+    supervisor = Supervisor(lambda line: os.write(1, f"{line}\\n".encode()))
     async def start_up():
         for number, code in enumerate(sys.argv[1:], 1):
             argv = [sys.executable, "-c", code]
@@ -36,7 +36,7 @@ READY = """
 import os, signal, subprocess, sys
 def ready():
     os.write(int(os.environ["LINESHAFT_STATUS_FD"]), b'{"event":"ready"}\\n')
-    print("up", os.getpid(), flush=True)
+    os.write(1, b"up %d\\n" % os.getpid())  # in one piece: others write to the same file
 """
 OBEDIENT = READY + "ready()\nsignal.pause()"
 STUBBORN = READY + "signal.signal(signal.SIGTERM, signal.SIG_IGN)\nready()\nwhile True: signal.pause()"
@@ -127,7 +127,7 @@ def test_no_part_outlives_a_killed_supervisor(supervise: Supervise) -> None:
 
 
 def test_what_a_dead_part_has_left_running_is_killed(supervise: Supervise) -> None:
-    leaves = "subprocess.Popen([sys.executable, '-c', 'import os, signal; print(\"up\", os.getpid(), flush=True)"
+    leaves = "subprocess.Popen([sys.executable, '-c', 'import os, signal; os.write(1, b\"up %d\\\\n\" % os.getpid())"
     leaves += "; signal.pause()'])\nsignal.pause()"
     program = supervise(READY + "ready()\n" + leaves)
     program.wait_for_output("up", count=2)
